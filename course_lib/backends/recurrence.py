@@ -1,0 +1,66 @@
+"""A rule on a surface as a program that feeds its outputs back: what every backend turns into a loop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch.func import grad_and_value
+
+from course_lib.backends.program import Program
+from course_lib.backends.trace import elements, trace
+from course_lib.formulas.signature import signature, step
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """One step as a `Program`, and how to repeat it.
+
+    `carry`: the inputs that the outputs of the same place replace (w first, then the state); `initial`: the state at t = 0;
+    `hyper`: the inputs that stay. The output `loss` is the surface at w *before* the step.
+    """
+
+    step: Program
+    carry: tuple[str, ...]
+    initial: dict[str, float]
+    hyper: tuple[str, ...]
+
+    @property
+    def carried(self) -> tuple:
+        """The atoms that replace `carry`, in its order."""
+        return tuple(a for name, atoms in self.step.outputs.items() if name != "loss" for a in atoms)
+
+
+def hyperparameters(rule: Callable, surface: Callable) -> dict[str, float]:
+    """The hyperparameters of a rule and of a surface, with their defaults. Raises TypeError where both use one name."""
+    of_rule, of_surface = signature(rule), signature(surface, inputs=("w",))
+    both = sorted(set(of_rule.hyper) & set(of_surface.hyper))
+    if both:
+        raise TypeError(f"{of_rule.name} and {of_surface.name} both have a hyperparameter `{both[0]}`: rename one of them.")
+    return of_rule.hyper | of_surface.hyper
+
+
+def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recurrence:
+    """Trace one step of `rule` on `surface`: the gradient at w by torch.func, then the rule."""
+    of_rule, of_surface = signature(rule), signature(surface, inputs=("w",))
+    hyper = hyperparameters(rule, surface)
+    w, state = {"w": (dimension,)}, {k: (dimension,) for k in of_rule.state}
+
+    def one_step(given, state, time, hyper):
+        own = {k: hyper[k] for k in of_rule.hyper}
+        there = {k: hyper[k] for k in of_surface.hyper}
+        g, loss = grad_and_value(lambda w: surface(w, **there))(given["w"])
+        new, new_state = step(rule, given["w"], g, time["t"], list(state.values()), own)
+        return {"loss": loss, "w": new} | dict(zip(of_rule.state, new_state, strict=True))
+
+    program = trace(one_step, w, state, {"t": ()}, dict.fromkeys(hyper, ()), name=f"{of_rule.name} on {of_surface.name}")
+    initial = {e: value for k, value in of_rule.state.items() for e in elements(k, (dimension,))}
+    return Recurrence(program, (*elements("w", (dimension,)), *initial), initial, tuple(hyper))
+
+
+def trace_surface(surface: Callable, dimension: int = 2) -> Program:
+    """Trace the surface alone: w and its hyperparameters to the loss."""
+    of_surface = signature(surface, inputs=("w",))
+
+    def loss(given, hyper):
+        return {"loss": surface(given["w"], **hyper)}
+
+    return trace(loss, {"w": (dimension,)}, dict.fromkeys(of_surface.hyper, ()), name=of_surface.name)

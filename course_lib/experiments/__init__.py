@@ -1,0 +1,6 @@
+"""Formulas at work: thousands of small runs at once, and real networks."""
+
+from course_lib.experiments.optimizer import Optimizer
+from course_lib.experiments.sweep import sweep
+
+__all__ = ["Optimizer", "sweep"]

@@ -1,0 +1,127 @@
+"""A formula's signature is its specification: what it needs, what it remembers, what a slider may change.
+
+    def rule(w, g, t, v=0.0, *, lr: Rate = 0.1, beta: Decay = 0.9):
+             └──┬──┘  └─┬─┘     └──────────────┬────────────────┘
+          parameters,  state and       hyperparameters, their
+          gradient,    its values      defaults and ranges
+          step from 1  at t = 0
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_type_hints
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values a slider offers, and the limits outside which a value is an error.
+
+    `scale` is "linear", "log", or "decay": logarithmic in 1 - x, for averages whose memory is 1 / (1 - x).
+    """
+
+    low: float
+    high: float
+    scale: str = "linear"
+    at_least: float = -math.inf
+    below: float = math.inf
+
+    def check(self, name: str, value: float) -> None:
+        """Raise a ValueError that names the hyperparameter if `value` lies outside the limits."""
+        if not (self.at_least <= value < self.below):  # written so that NaN fails
+            raise ValueError(f"{name} must be {self._allowed()}, got {value}.")
+
+    def _allowed(self) -> str:
+        if math.isinf(self.at_least) and math.isinf(self.below):
+            return "a finite number"
+        low = "" if math.isinf(self.at_least) else f"at least {self.at_least:g}"
+        high = "finite" if math.isinf(self.below) else f"below {self.below:g}"
+        return " and ".join(filter(None, (low, high)))
+
+
+Rate = Annotated[float, Range(1e-4, 1.0, "log", at_least=0.0)]
+Decay = Annotated[float, Range(0.0, 0.999, "decay", at_least=0.0, below=1.0)]
+Tiny = Annotated[float, Range(1e-12, 1e-1, "log", at_least=0.0)]
+Strength = Annotated[float, Range(1e-5, 1.0, "log", at_least=0.0)]
+
+CONVENTION = "def rule(w, g, t, v=0.0, *, lr=0.1, beta=0.9): …; return w, v"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What `signature` reads off a formula: its inputs, its state at t = 0, its hyperparameters and their ranges."""
+
+    name: str
+    inputs: tuple[str, ...]
+    state: dict[str, float]
+    hyper: dict[str, float]
+    ranges: dict[str, Range]
+
+    def check(self, name: str, value: float) -> None:
+        """Raise a ValueError if `value` is not allowed for the hyperparameter `name`."""
+        self.ranges[name].check(f"{self.name}'s {name}", value)
+
+
+def signature(formula: Callable, inputs: tuple[str, ...] = ("w", "g", "t")) -> Signature:
+    """Split a formula's parameters into inputs, state and hyperparameters.
+
+    Raises TypeError, with the way to mend it, where the formula breaks the convention.
+    """
+    if not callable(formula):
+        raise TypeError(f"A rule is a function like `{CONVENTION}`, got {formula!r}.")
+    name = getattr(formula, "__name__", type(formula).__name__)
+    parameters = list(inspect.signature(formula).parameters.values())
+    state, hyper = {}, {}
+    for position, p in enumerate(parameters):
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            raise TypeError(f"{name} takes *args or **kwargs, so its state and sliders have no names. Write each one out, as in `{CONVENTION}`.")
+        if p.kind is p.KEYWORD_ONLY:
+            hyper[p.name] = _number(name, p, "hyperparameter", "its slider starts there")
+        elif position >= len(inputs):
+            state[p.name] = _number(name, p, "state", "its value at t = 0; a hyperparameter stands after the `*`")
+    given = len(parameters) - len(state) - len(hyper)
+    if given < len(inputs):
+        raise TypeError(f"{name} takes {given} of the arguments ({', '.join(inputs)}). Its first ones must be these {len(inputs)}, in this order.")
+    first = tuple(p.name for p in parameters[: len(inputs)])
+    hints = get_type_hints(formula, include_extras=True) if hasattr(formula, "__annotations__") else {}
+    ranges = {k: _annotated_range(hints.get(k)) or inferred_range(k, v) for k, v in hyper.items()}
+    return Signature(name, first, state, hyper, ranges)
+
+
+def _number(name: str, p: inspect.Parameter, kind: str, why: str) -> float:
+    if p.default is p.empty:
+        raise TypeError(f"{name}'s {kind} `{p.name}` has no default. Give it one, as in `{p.name}=0.0`: {why}.")
+    if isinstance(p.default, bool) or not isinstance(p.default, (int, float)):
+        raise TypeError(f"{name}'s {kind} `{p.name}` has the default {p.default!r}. It must be a number: {why}.")
+    return float(p.default)
+
+
+def _annotated_range(hint: Any) -> Range | None:
+    return next((x for x in get_args(hint) if isinstance(x, Range)), None)
+
+
+def inferred_range(name: str, default: float) -> Range:
+    """A range for a hyperparameter without annotation: by its usual name, else around its default."""
+    usual = {"lr": Rate, "eta": Rate, "eps": Tiny, "momentum": Decay, "beta": Decay, "gamma": Decay, "rho": Decay, "decay": Strength}
+    known = usual.get(name.rstrip("0123456789_"))
+    if known is not None:
+        found = _annotated_range(known)
+        if found.at_least <= default < found.below:
+            return found
+    if default > 0:
+        return Range(default / 100, default * 100, "log")
+    return Range(min(-1.0, 2 * default), max(1.0, -2 * default))
+
+
+def step(rule: Callable, w, g, t, state, hyper: dict) -> tuple[Any, tuple]:
+    """One step of a rule: (w, state) at t from (w, state) at t - 1. `state` is in the signature's order.
+
+    Raises TypeError if the rule returns more or fewer values than its signature promises.
+    """
+    result = rule(w, g, t, *state, **hyper)
+    values = result if isinstance(result, tuple) else (result,)
+    if len(values) != 1 + len(state):
+        promised = ", ".join(("w", *signature(rule).state))
+        raise TypeError(f"{signature(rule).name} returned {len(values)} value(s), but its signature promises {1 + len(state)}: return {promised}.")
+    return values[0], values[1:]

@@ -1,0 +1,146 @@
+"""Descent: watch a rule walk on a surface, and change everything about it."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import traitlets
+
+from course_lib.backends import javascript
+from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
+from course_lib.backends.trace import trace
+from course_lib.experiments.sweep import sweep
+from course_lib.formulas.signature import signature
+from course_lib.formulas.surfaces import Surface, quadratic
+from course_lib.widgets.controls import control, label
+from course_lib.widgets.figure import Figure
+
+
+class Descent(Figure):
+    """A live figure of one rule, or of several side by side, on a surface of two parameters.
+
+        Descent(momentum, surface=rosenbrock, lr=0.01)
+        Descent([gradient_descent, momentum], quadratic, condition_number=50)
+
+    `rule` is any function in the course's convention, one of your own too; it is traced, so that its figure computes in the
+    browser. Every hyperparameter of the rules becomes a slider (rules that share a name share the slider), and so does each
+    one of the surface that you name. With a kernel they are attributes that can be read, set and observed: `fig.lr`, `fig.start`,
+    `fig.steps`, `fig.step`.
+
+    Raises TypeError or ValueError, with what to change, for a rule that breaks the convention or can't be traced, for unknown
+    hyperparameters, and for values outside their limits.
+    """
+
+    start = traitlets.List(traitlets.Float(), minlen=2, maxlen=2).tag(sync=True)
+    steps = traitlets.Int(100, min=1, max=10_000).tag(sync=True)
+    step = traitlets.Int(100, min=0).tag(sync=True)
+    recorded = traitlets.List().tag(sync=True)
+    spec = traitlets.Dict().tag(sync=True)
+    code = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, rule: Callable | Sequence[Callable], surface: Callable = quadratic, *, start=None, steps: int = 100, domain=None, **hyper):
+        self._rules = _named(rule)
+        self._surface = Surface.of(surface)
+        defaults = {}
+        for one in self._rules.values():
+            defaults = hyperparameters(one, surface) | defaults
+        self._signatures = [*map(signature, self._rules.values()), signature(surface, inputs=("w",))]
+        self._hyper = tuple(defaults)
+        for name in hyper:
+            if name not in defaults:
+                raise TypeError(f"Unknown hyperparameter `{name}`. {' and '.join(self._rules)} on {surface.__name__} has: {', '.join(defaults)}.")
+        values = {name: float(value) for name, value in (defaults | hyper).items()}
+        of_surface = self._signatures[-1].hyper
+        shown = [name for name in values if name not in of_surface or name in hyper]
+        start = [float(x) for x in (self._surface.start if start is None else start)]
+        super().__init__(figure="descent", start=start, steps=steps, step=steps)
+        for name, value in values.items():
+            self._check(name, value)
+        self.add_traits(**{name: traitlets.Float(value).tag(sync=True) for name, value in values.items()})
+        self.code = self._javascript()
+        self.spec = {
+            "title": f"{' and '.join(map(label, self._rules))} on {label(surface.__name__)}",
+            "runs": [{"key": f"run{k}", "label": label(name), "color": f"var(--cf-rule-{name}, var(--cf-own-{k}))"} for k, name in enumerate(self._rules)],
+            "domain": [list(map(float, side)) for side in (domain or self._surface.domain)],
+            "controls": [control(self._owner(name), name, values[name]) for name in shown],
+            "hyper": list(values),
+            "surface": list(of_surface),
+            "minimum_known": bool(self._surface.minima()),
+            "initial": {name: values[name] for name in shown} | {"start": start, "step": steps},
+        }
+
+    def _owner(self, name: str):
+        return next(s for s in self._signatures if name in s.hyper)
+
+    def _check(self, name: str, value: float) -> None:
+        for s in self._signatures:
+            if name in s.hyper:
+                s.check(name, value)
+
+    def _javascript(self) -> str:
+        surface = self._surface.formula
+        loops = [javascript.loop(f"run{k}", trace_descent(rule, surface)) for k, rule in enumerate(self._rules.values())]
+        parts = [*loops, javascript.function("loss", trace_surface(surface))]
+        if self._surface.minima():
+            points = trace(self._minima, dict.fromkeys(signature(surface, inputs=("w",)).hyper, ()), name="minima")
+            parts.append(javascript.function("minima", points))
+        return "\n".join(parts)
+
+    def _minima(self, hyper: dict) -> dict:
+        return {"minima": torch.stack([torch.as_tensor(x, dtype=torch.float64) for point in self._surface.minima(**hyper) for x in point])}
+
+    @traitlets.validate("start")
+    def _finite_start(self, proposal):
+        if not all(map(torch.isfinite, torch.tensor(proposal["value"]))):
+            raise ValueError(f"start must be two finite numbers, got {proposal['value']}.")
+        return proposal["value"]
+
+    @property
+    def hyper(self) -> dict[str, float]:
+        """The hyperparameters by name, as the sliders have them now."""
+        return {name: getattr(self, name) for name in self._hyper}
+
+    def _sweep(self, rule: Callable) -> torch.Tensor:
+        known = set(signature(rule).hyper) | set(self._signatures[-1].hyper)
+        return sweep(rule, self._surface.formula, self.start, self.steps, **{k: v for k, v in self.hyper.items() if k in known})[:, 0]
+
+    @property
+    def path(self) -> torch.Tensor | dict[str, torch.Tensor]:
+        """The path that the figure draws, (steps + 1, 2) in float64; for several rules, one by each name.
+
+        Set it to draw a path of your own beside the rule's, for instance one recorded from a training loop: a tensor or
+        list of shape (any, 2). Set it to None to take it away.
+        """
+        paths = {name: self._sweep(rule) for name, rule in self._rules.items()}
+        return paths if len(paths) > 1 else next(iter(paths.values()))
+
+    @path.setter
+    def path(self, points) -> None:
+        points = torch.empty(0, 2) if points is None else torch.as_tensor(points, dtype=torch.float64)
+        if points.dim() != 2 or points.shape[1] != 2:
+            raise ValueError(f"A path has the shape (points, 2), got {tuple(points.shape)}.")
+        whole = points[: int(points.isfinite().all(1).long().cumprod(0).sum())]
+        self.recorded = whole.tolist()
+
+    @property
+    def alt(self) -> str:
+        """The figure's result in words."""
+        settings = ", ".join(f"{label(c['name'])} {getattr(self, c['name']):g}" for c in self.spec["controls"])
+        return f"{self.spec['title']}, from ({self.start[0]:g}, {self.start[1]:g}), {settings}. " + " ".join(map(self._outcome, self._rules))
+
+    def _outcome(self, name: str) -> str:
+        path = self._sweep(self._rules[name])
+        there = {k: torch.tensor(getattr(self, k), dtype=path.dtype) for k in self._signatures[-1].hyper}
+        first, last = (self._surface.formula(w, **there).item() for w in (path[0], path[-1]))
+        end = f"goes from {first:.3g} to {last:.3g}" if torch.isfinite(path[-1]).all() and last <= 1e3 * max(first, 1.0) else f"diverges from {first:.3g}"
+        return f"With {label(name)} the loss {end} in {self.steps} steps."
+
+
+def _named(rule: Callable | Sequence[Callable]) -> dict[str, Callable]:
+    """The rules by name, each name once."""
+    rules = list(rule) if isinstance(rule, (list, tuple)) else [rule]
+    if not rules:
+        raise ValueError("Descent needs at least one rule, got an empty list.")
+    named = {signature(one).name: one for one in rules}
+    if len(named) < len(rules):
+        raise ValueError(f"Two rules have the same name: {', '.join(signature(one).name for one in rules)}. Give each its own.")
+    return named
