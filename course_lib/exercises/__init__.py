@@ -1,0 +1,6 @@
+"""Checks that know the classic mistakes. An exercise's module exports `check`; `check(fn)` prints what it found."""
+
+from course_lib.exercises.cases import Case, once, rule_cases, walk
+from course_lib.exercises.exercise import Exercise, Mistake, Verdict, mistake
+
+__all__ = ["Case", "Exercise", "Mistake", "Verdict", "mistake", "once", "rule_cases", "walk"]

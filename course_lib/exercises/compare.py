@@ -1,0 +1,86 @@
+"""When two values agree, how a value is shown, and what is wrong with one that cannot be compared."""
+
+import math
+import numbers
+from typing import Any
+
+import torch
+
+TOLERANCE = {torch.float64: (1e-9, 1e-12), torch.float32: (1e-5, 1e-6)}  # relative, absolute
+COARSE = (1e-2, 1e-3)  # half precision
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def comparable(value: Any, expected: Any) -> Any:
+    """A tensor without its graph (a number, if a number is expected of a tensor with one element); else the value as it is."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.item() if is_number(expected) and value.dim() == 0 else value.detach()
+
+
+def agree(value: Any, other: Any) -> bool:
+    """Whether a value equals the other up to rounding: in type, dtype, shape and numbers. NaN equals NaN."""
+    value, other = comparable(value, other), comparable(other, other)
+    if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor):
+        if value.dtype != other.dtype or value.shape != other.shape:
+            return False
+        relative, absolute = TOLERANCE.get(value.dtype, COARSE)
+        return torch.allclose(value, other, rtol=relative, atol=absolute, equal_nan=True)
+    if is_number(value) and is_number(other):
+        relative, absolute = TOLERANCE[torch.float64]
+        return math.isclose(value, other, rel_tol=relative, abs_tol=absolute) or value != value and other != other
+    return False
+
+
+def fault(name: str, value: Any, expected: Any) -> str | None:
+    """What keeps `value` from being compared with `expected`: its type, device, dtype or shape. None if nothing does."""
+    if not isinstance(expected, torch.Tensor):
+        return None if is_number(comparable(value, expected)) else f"{name} is {kind(value)}; return a number."
+    if not isinstance(value, torch.Tensor):
+        return f"{name} is {kind(value)}; return a torch tensor, made by torch's own operations (no `.numpy()`, `.item()`, `float()`)."
+    if value.device != expected.device:
+        return f"{name} is on the device {value.device}; keep it where the arguments are, on {expected.device}."
+    if value.dtype != expected.dtype:
+        return f"{name} is {value.dtype}, but the arguments are {expected.dtype}: look for a conversion or a tensor made without `dtype=`."
+    if value.shape != expected.shape:
+        return f"{name} has the shape {tuple(value.shape)}, expected {tuple(expected.shape)}."
+    return None
+
+
+def not_finite(name: str, value: Any, expected: Any) -> str | None:
+    """A sentence if `value` holds NaN or an infinity where `expected` holds none, else None."""
+    value, expected = torch.as_tensor(value), torch.as_tensor(expected)
+    if value.isfinite().all() or not expected.isfinite().all():
+        return None
+    bad = value[~value.isfinite()].flatten()[0].item()
+    return f"{name} holds {bad}: look for a division by zero, or a root or logarithm of a negative number."
+
+
+def kind(value: Any) -> str:
+    """A value's type, in words, with the value itself if it is a number."""
+    if type(value).__module__ == "numpy":
+        return f"a numpy {type(value).__name__}"
+    return f"a Python {type(value).__name__}" + (f" ({show(value)})" if is_number(value) else "")
+
+
+def show(value: Any, digits: int = 4) -> str:
+    """A value as a message prints it: a number, a short vector, or the shape of a larger tensor."""
+    if isinstance(value, torch.Tensor) and value.dim() == 0:
+        value = value.item()
+    if isinstance(value, torch.Tensor):
+        if value.dim() == 1 and len(value) <= 4:
+            return f"({', '.join(show(x, digits) for x in value)})"
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"{value:.{digits}g}" if is_number(value) else str(value)
+
+
+def show_difference(name: str, value: Any, expected: Any) -> str:
+    """`w[1, 2] is 0.3, expected 0.4`: at the element that differs most, with as many digits as it takes to see it."""
+    if isinstance(expected, torch.Tensor) and expected.dim() > 0:
+        place = torch.unravel_index((value - expected).abs().argmax(), expected.shape)
+        name, value, expected = f"{name}[{', '.join(str(int(i)) for i in place)}]", value[place], expected[place]
+    digits = next((d for d in (4, 7, 10) if show(value, d) != show(expected, d)), 17)
+    return f"{name} is {show(value, digits)}, expected {show(expected, digits)}"

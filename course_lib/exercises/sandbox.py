@@ -1,0 +1,87 @@
+"""A room for the reader's code: a time limit, its prints caught, the process left as it was."""
+
+import contextlib
+import ctypes
+import io
+import random
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+
+import torch
+
+
+class TimeIsUp(BaseException):
+    """Raised inside the reader's code when its time is up; no `except Exception` swallows it."""
+
+
+def limited(work: Callable[[], None], seconds: float) -> list[tuple[str, int]] | None:
+    """Run `work()` for at most `seconds`. None if it ended, else where it was: (file, line), innermost last.
+
+    It runs in a thread, because signals need the main thread and Windows has no alarm. What cannot be interrupted
+    (a long sleep, a loop that catches everything) is left in a daemon thread, which ends with the process.
+    Only a single endless call into C that keeps Python's lock, like `sum(itertools.count())`, escapes the limit.
+    """
+    ended, place, failures = threading.Event(), None, []  # an event: Thread.join is confused by the stop button
+
+    def contained() -> None:
+        try:
+            with contextlib.suppress(TimeIsUp):
+                work()
+        except BaseException as failure:
+            failures.append(failure)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=contained, daemon=True)
+    thread.start()
+    try:
+        end = time.monotonic() + seconds
+        while not ended.wait(0.05) and time.monotonic() < end:  # short waits: on Windows nothing interrupts a long one
+            pass
+        if not ended.is_set() and (frame := sys._current_frames().get(thread.ident)):
+            place = [(f.f_code.co_filename, line) for f, line in reversed(list(traceback.walk_stack(frame)))]
+    finally:  # also when the reader presses the kernel's stop button
+        _interrupt(thread, ended)
+    if failures:  # a fault of `work` itself is not the reader's
+        raise failures[0]
+    return place
+
+
+def _interrupt(thread: threading.Thread, ended: threading.Event) -> None:
+    for _ in range(4):  # again, if its code swallowed the first one
+        if ended.is_set():
+            return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeIsUp))
+        ended.wait(0.1)
+
+
+class Printed(io.TextIOBase):
+    """Catches what the reader's code prints in one call, up to `limit` characters."""
+
+    def __init__(self, limit: int = 2000):
+        self.text, self.limit = "", limit
+
+    def write(self, text: str) -> int:
+        self.text += text[: self.limit - len(self.text)]
+        return len(text)
+
+    def take(self) -> str:
+        """What was printed since the last time."""
+        text, self.text = self.text, ""
+        return text
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[Printed]:
+    """Catch what is printed; put random generators and the default dtype back (torch's grad mode belongs to a thread)."""
+    printed, dtype, state = Printed(), torch.get_default_dtype(), random.getstate()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            yield printed
+        finally:
+            torch.set_default_dtype(dtype)
+            random.setstate(state)
