@@ -1,0 +1,36 @@
+# make book    the book, from the sources in book/, as HTML
+# make test    every test; some of them with ARGS="tests/formulas -x"
+# make site    what is published: the HTML, the notebooks and the library's wheel
+# make bench   our code side by side with its peers
+# make clean   removes what these wrote, but for .venv
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: book test site bench clean
+
+book: .venv/.installed
+	@echo "Building the book. Only pages that changed are executed."
+	@$(BIN)/jupyter-book build . -W --keep-going -n -q >/dev/null
+	@$(BIN)/python -c "import pathlib; print('The book:', pathlib.Path('_build/html/index.html').resolve().as_uri())"
+
+test: .venv/.installed
+	@$(BIN)/python -m pytest $(ARGS)
+
+site: book
+	@$(BIN)/python -m course_lib.publishing.site _build/site
+
+bench: .venv/.installed
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf _build build *.egg-info .pytest_cache .hypothesis
+	find book course_lib tests -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+
+.venv/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) --version >/dev/null || { echo "The course needs Python 3.11 or newer. If it has another name here: make book PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'The course needs Python 3.11 or newer; this is ' + sys.version.split()[0] + '. If you have a newer one: make book PYTHON=python3.12')"
+	@$(PYTHON) -c "import venv, ensurepip" 2>/dev/null || { echo "This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing what requirements.txt lists into .venv. The first time this takes a few minutes."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,62 @@
+"""The book's Sphinx extension: figures without a kernel, plots that follow the theme, links that follow a fork."""
+
+import os
+from pathlib import Path
+
+from course_lib.publishing import figures
+from course_lib.publishing.execution_cache import cache_key
+from course_lib.publishing.repository import find_repository
+
+KERNEL_CONFIG = """\
+c.InlineBackend.figure_formats = {"svg"}
+c.InlineBackend.print_figure_kwargs = {"metadata": {"Date": None}}
+c.HistoryManager.enabled = False
+c.IPKernelApp.log_level = "ERROR"
+"""
+
+
+def setup(app):
+    """Connects the extension to Sphinx."""
+    os.environ["COURSE_BOOK"] = "1"  # the notebooks' kernels inherit it: a Figure then gives its state in place of a widget
+    app.connect("config-inited", _configure)
+    app.connect("html-page-context", figures.add_page_files)
+    app.connect("html-page-context", _add_colab_button, priority=600)  # after the theme has made its buttons
+    app.connect("doctree-read", figures.warn_of_dead_widgets)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _configure(app, config):
+    """Settings that _config.yml cannot make, because Jupyter Book has no key for them or they depend on the machine."""
+    root, build = Path(app.srcdir), Path(app.outdir).parent
+    figures.write_static_files(build / ".course_static")
+    config.html_static_path.append(str(build / ".course_static"))
+    config.nb_ipywidgets_js = {}  # no require.js and no html-manager from another host
+    config.nb_execution_cache_path = str(build / ".jupyter_cache" / cache_key(root))
+    config.html_theme_options.setdefault("navbar_persistent", [])  # else the theme adds a second header with a second search
+    _set_repository(config.html_theme_options, find_repository(root))
+    _set_kernels(build / ".ipython")
+
+
+def _set_repository(options, repository):
+    """Gives the page's header links to the repository, where it is known and the theme knows its kind of server."""
+    if repository and repository.host == "github.com":
+        options |= {"repository_url": repository.url, "use_repository_button": True, "use_issues_button": True}
+
+
+def _set_kernels(folder: Path):
+    """Gives every kernel of the build the course's plot style, and no other settings of the person who builds."""
+    profile = folder / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.py").write_text(KERNEL_CONFIG, "utf-8")
+    os.environ["IPYTHONDIR"] = str(folder)
+    os.environ["MATPLOTLIBRC"] = str(figures.HERE / "course.mplstyle")
+
+
+def _add_colab_button(app, pagename, templatename, context, doctree):
+    """Puts a link to the published notebook before the theme's buttons, where the repository is known."""
+    repository = find_repository(Path(app.srcdir))
+    if doctree is None or not repository or not app.env.doc2path(pagename).endswith(".ipynb"):
+        return
+    if url := repository.colab(pagename.removeprefix("book/")):
+        tooltip = "Open this page as a notebook in Colab"
+        context["header_buttons"].insert(0, {"type": "link", "url": url, "text": "Colab", "tooltip": tooltip, "classes": "fs-6"})

@@ -1,0 +1,127 @@
+"""What several tests share: one built book and its site, a server on this machine, and a browser that reaches nothing else."""
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from course_lib.publishing.site import write_site
+
+ROOT = Path(__file__).parents[1]
+LOCAL_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
+BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", LOCAL_ONLY]
+
+
+@pytest.fixture(scope="session")
+def built_book() -> Path:
+    """The folder of the book's HTML, built as `make book` builds it; pages that did not change come from its cache."""
+    programs = os.path.relpath(Path(sys.executable).parent, ROOT)  # those of this very environment, which is as it is
+    make = ["make", "--no-print-directory", "--old-file=.venv/.installed", f"BIN={programs}", "book"]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    if done.returncode:
+        pytest.fail(f"make book failed:\n{done.stdout}\n{done.stderr}", pytrace=False)
+    return ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def built_site(built_book, tmp_path_factory) -> Path:
+    """The folder that is published: the HTML, the notebooks and the wheel."""
+    out = tmp_path_factory.mktemp("site")
+    write_site(out)
+    return out
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """`serve(folder)` serves a folder on this machine at a free port and returns its address, without a slash at the end."""
+    servers = []
+
+    def start(folder: Path) -> str:
+        handler = functools.partial(_Quiet, directory=str(folder))
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Browser:
+    """A headless Chromium that can reach this machine alone."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up("needs a browser: install chromium, for instance with apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """An open page, and everything it asked for or complained about since it was opened."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)  # requests without an answer
+    refused: list[str] = field(default_factory=list)  # answers of 400 and more
+    errors: list[str] = field(default_factory=list)  # console errors and uncaught exceptions
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that a good page does not have; an empty list on such a page."""
+        foreign = [url for url in self.requests if not url.startswith(("http://127.0.0.1:", "file:", "data:", "blob:"))]
+        return [*foreign, *self.failed, *self.refused, *self.errors]
+
+
+def _visits(browser: Browser):
+    contexts = []
+
+    def open(url: str, wait_until: str = "networkidle", **options) -> Visit:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 1000}} | options))
+        page = contexts[-1].new_page()
+        visit = Visit(page)
+        page.on("request", lambda request: visit.requests.append(request.url))
+        page.on("requestfailed", lambda request: visit.failed.append(f"{request.url}: {request.failure}"))
+        page.on("response", lambda response: response.status >= 400 and visit.refused.append(f"{response.url}: {response.status}"))
+        page.on("console", lambda message: message.type == "error" and visit.errors.append(message.text))
+        page.on("pageerror", lambda error: visit.errors.append(str(error)))
+        page.goto(url, wait_until=wait_until)
+        return visit
+
+    yield open
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """`open_page(url, **options)` opens a page and returns its Visit; the options are Browser.new_context's.
+
+    For instance `color_scheme="dark"`, `viewport={"width": 390, "height": 844}`, `java_script_enabled=False`. The page is
+    given back when nothing has been loaded for half a second, with `wait_until="load"` as soon as it is complete.
+    """
+    yield from _visits(browser)
+
+
+@pytest.fixture(scope="module")
+def open_shared_page(browser):
+    """As open_page, for a page that the tests of a module share."""
+    yield from _visits(browser)
