@@ -1,8 +1,9 @@
 """A program as JavaScript: the same IEEE doubles, so the same numbers, in the reader's browser."""
 
-import re
+import json
+from collections.abc import Iterable
 
-from course_lib.backends.program import Atom, Instruction, Program
+from course_lib.backends.program import Atom, Program
 from course_lib.backends.recurrence import Recurrence
 
 _OPERATORS = {
@@ -17,16 +18,16 @@ _OPERATORS = {
 _RESERVED = set(
     "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if "
     "implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof "
-    "var void while with yield Math rows row start steps hyper t".split()
+    "var void while with yield undefined NaN Infinity Math Float64Array rows row start steps hyper".split()
 )
 
 
 def function(name: str, program: Program) -> str:
     """`export function name(input, …)`: returns the output, or an array where there is more than one number."""
-    results = [_atom(a) for atoms in program.outputs.values() for a in atoms]
+    own = _identifiers((*program.inputs, *_names(program)))
+    results = [_atom(a, own) for atoms in program.outputs.values() for a in atoms]
     result = results[0] if len(results) == 1 else f"[{', '.join(results)}]"
-    lines = [*_body(program), f"return {result};"]
-    return _function(name, program.name, [_identifier(i) for i in program.inputs], lines)
+    return _function(name, program.name, [own[i] for i in program.inputs], [*_body(program, own), f"return {result};"])
 
 
 def loop(name: str, recurrence: Recurrence) -> str:
@@ -34,44 +35,41 @@ def loop(name: str, recurrence: Recurrence) -> str:
 
     A row holds the loss, then w and the state in the order of `name.columns`. `hyper` is an object by hyperparameter name.
     """
-    size = len([c for c in recurrence.carry if c.startswith("w[")])
-    carry = [_identifier(c) for c in recurrence.carry]
-    first = [f"start[{k}]" if k < size else _number(recurrence.initial[c]) for k, c in enumerate(recurrence.carry)]
-    new, moves = [_atom(a) for a in recurrence.carried], []
-    for k, atom in enumerate(new):  # an output that is itself carried must be read before it is replaced
-        if atom in carry[:k]:
-            moves.append(f"  const old_{atom} = {atom};")
-            new[k] = f"old_{atom}"
+    carry, step = recurrence.carry, recurrence.step
+    saved = {c: f"old {c}" for k, c in enumerate(carry) if c in recurrence.carried[k + 1 :]}  # read after it is replaced
+    own = _identifiers(("t", *step.inputs, *_names(step), *saved.values()))
+    size = sum(c not in recurrence.initial for c in carry)
+    first = [f"start[{k}]" if k < size else _number(recurrence.initial[c]) for k, c in enumerate(carry)]
+    new = [_atom(saved[a] if a in carry[:k] else a, own) for k, a in enumerate(recurrence.carried)]
     lines = [
-        *(f"const {_identifier(h)} = hyper[{h!r}];" for h in recurrence.hyper),
-        f"let {', '.join(f'{c} = {x}' for c, x in zip(carry, first, strict=True))};",
+        *(f"const {own[h]} = hyper[{_text(h)}];" for h in recurrence.hyper),
+        f"let {', '.join(f'{own[c]} = {x}' for c, x in zip(carry, first, strict=True))};",
         f"const rows = new Float64Array((steps + 1) * {1 + len(carry)});",
-        "for (let t = 1, row = 0; t <= steps + 1; t++) {",
-        *(f"  {line}" for line in _body(recurrence.step)),
-        *(f"  rows[row++] = {x};" for x in [_atom(recurrence.step.outputs["loss"][0]), *carry]),
-        *dict.fromkeys(moves),
-        *(f"  {c} = {x};" for c, x in zip(carry, new, strict=True) if c != x),
+        f"for (let {own['t']} = 1, row = 0; {own['t']} <= steps + 1; {own['t']}++) {{",
+        *(f"  {line}" for line in _body(step, own)),
+        *(f"  rows[row++] = {_atom(x, own)};" for x in [step.outputs["loss"][0], *carry]),
+        *(f"  const {own[old]} = {own[c]};" for c, old in saved.items()),
+        *(f"  {own[c]} = {x};" for c, x in zip(carry, new, strict=True) if own[c] != x),
         "}",
         "return rows;",
     ]
-    columns = ", ".join(f'"{c}"' for c in ("loss", *recurrence.carry))
-    return _function(name, recurrence.step.name, ["start", "steps", "hyper"], lines) + f"{name}.columns = [{columns}];\n"
+    return _function(name, step.name, ["start", "steps", "hyper"], lines) + f"{name}.columns = [{', '.join(map(_text, ('loss', *carry)))}];\n"
 
 
 def _function(name: str, title: str, parameters: list[str], lines: list[str]) -> str:
     return "\n".join((f"// {title}", f"export function {name}({', '.join(parameters)}) {{", *(f"  {line}" for line in lines), "}\n"))
 
 
-def _body(program: Program) -> list[str]:
-    return [_instruction(i) for i in program.instructions]
+def _names(program: Program) -> list[str]:
+    return [i.name for i in program.instructions]
 
 
-def _instruction(i: Instruction) -> str:
-    return f"const {i.name} = {_OPERATORS[i.op].format(*map(_atom, i.args))};"
+def _body(program: Program, own: dict[str, str]) -> list[str]:
+    return [f"const {own[i.name]} = {_OPERATORS[i.op].format(*(_atom(a, own) for a in i.args))};" for i in program.instructions]
 
 
-def _atom(atom: Atom) -> str:
-    return _identifier(atom) if isinstance(atom, str) else _number(atom)
+def _atom(atom: Atom, own: dict[str, str]) -> str:
+    return own[atom] if isinstance(atom, str) else _number(atom)
 
 
 def _number(x: float) -> str:
@@ -80,7 +78,17 @@ def _number(x: float) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-def _identifier(name: str) -> str:
-    """`w[0]` becomes `w_0`; a word that JavaScript keeps for itself (`new`, but not the loop's own `t`) gets a `$`."""
-    plain = re.sub(r"\W+", "_", name).rstrip("_") or "_"
-    return f"{plain}$" if plain in _RESERVED - {"t"} else plain
+def _text(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
+
+
+def _identifiers(names: Iterable[str]) -> dict[str, str]:
+    """A JavaScript name for each: `w[0]` becomes `w_0`; where that is taken, by another or by JavaScript (`new`), it gets a `$`."""
+    own, taken = {}, set(_RESERVED)
+    for name in dict.fromkeys(names):
+        plain = "".join(c if f"_{c}".isidentifier() else "_" for c in name).rstrip("_") or "_"
+        while plain in taken:
+            plain += "$"
+        own[name] = plain
+        taken.add(plain)
+    return own

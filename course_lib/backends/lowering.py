@@ -26,19 +26,43 @@ def _clamp(emit, x, low=None, high=None):
     return x if high is None else emit("minimum", x, high)
 
 
+def _ceil(emit, x):
+    return emit("neg", emit("floor", emit("neg", x)))
+
+
+def _trunc(emit, x):
+    return emit("where", emit("lt", x, 0.0), _ceil(emit, x), emit("floor", x))
+
+
 def _div(emit, x, y, *, rounding_mode=None):
+    if rounding_mode == "floor":
+        return _floor_divide(emit, x, y)
     quotient = emit("div", x, y)
-    return quotient if rounding_mode is None else emit("floor", quotient)
+    return quotient if rounding_mode is None else _trunc(emit, quotient)
+
+
+def _rest_of_other_sign(emit, rest, y):
+    """Whether C's fmod, which has the sign of x, is not Python's %, which has the sign of y."""
+    if not isinstance(y, str):
+        return emit("lt" if y > 0 else "gt", rest, 0.0)
+    below, above = (emit("and", emit(a, rest, 0.0), emit(b, y, 0.0)) for a, b in (("lt", "gt"), ("gt", "lt")))
+    return emit("or", below, above)
 
 
 def _remainder(emit, x, y):
     """As Python's %: the result has the sign of y."""
-    r = emit("fmod", x, y)
-    if isinstance(y, str):
-        other_sign = emit("and", emit("ne", r, 0.0), emit("ne", emit("lt", r, 0.0), emit("lt", y, 0.0)))
-    else:
-        other_sign = emit("lt" if y > 0 else "gt", r, 0.0)
-    return emit("where", other_sign, emit("add", r, y), r)
+    rest = emit("fmod", x, y)
+    return emit("where", _rest_of_other_sign(emit, rest, y), emit("add", rest, y), rest)
+
+
+def _floor_divide(emit, x, y):
+    """As Python's //, by way of the remainder: floor(1 / 0.1) is 10, but 0.1 fits into 1 only 9 times."""
+    rest = emit("fmod", x, y)
+    whole = emit("div", emit("sub", x, rest), y)  # a whole number, up to rounding
+    whole = emit("where", _rest_of_other_sign(emit, rest, y), emit("sub", whole, 1.0), whole)
+    low = emit("floor", whole)
+    nearest = emit("where", emit("gt", emit("sub", whole, low), 0.5), emit("add", low, 1.0), low)
+    return emit("where", emit("eq", y, 0.0), emit("div", x, y), nearest)
 
 
 def _lerp(emit, a, b, weight):
@@ -65,6 +89,10 @@ ELEMENTWISE = {name: _plain(name) for name in "mul neg sqrt abs floor maximum mi
     "div": _div,
     "pow": _pow,
     "square": lambda emit, x: emit("mul", x, x),
+    "floor_divide": _floor_divide,
+    "ceil": _ceil,
+    "trunc": _trunc,
+    "frac": lambda emit, x: emit("sub", x, _trunc(emit, x)),
     "reciprocal": lambda emit, x: emit("div", 1.0, x),
     "rsqrt": lambda emit, x: emit("div", 1.0, emit("sqrt", x)),
     "sign": _plain("sign"),
@@ -83,6 +111,9 @@ ELEMENTWISE = {name: _plain(name) for name in "mul neg sqrt abs floor maximum mi
     "addcmul": lambda emit, x, a, b, *, value=1: emit("add", x, emit("mul", _scaled(emit, a, value), b)),
     "addcdiv": lambda emit, x, a, b, *, value=1: emit("add", x, emit("div", _scaled(emit, a, value), b)),
     "masked_fill": lambda emit, x, mask, value: emit("where", mask, value, x),
+    "zero": lambda emit, x: 0.0,
+    "isnan": lambda emit, x: emit("ne", x, x),
+    "isinf": lambda emit, x: emit("eq", emit("abs", x), math.inf),
     "logical_and": _plain("and"),
     "logical_or": _plain("or"),
     "logical_not": _plain("not"),
@@ -91,19 +122,19 @@ ELEMENTWISE = {name: _plain(name) for name in "mul neg sqrt abs floor maximum mi
     "bitwise_not": _plain("not"),
 }
 
-# --- reductions: (numbers of each row, emit) -> atom
+# Arguments and results that are true or false; PyTorch takes a bool for 0 or 1 elsewhere, and a number for "is it not 0" here.
+LOGICAL = {"logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_not", "any", "all"}
+CONDITIONS = {("where", 0), ("masked_fill", 1)}  # (operator, position of the argument)
+PREDICATES = LOGICAL | {"gt", "ge", "lt", "le", "eq", "ne", "isnan", "isinf"}
+
+# --- reductions: the operator's arguments after the tensor -> ((emit, atoms) -> atom, dimensions)
 
 
-def total(emit, atoms):
-    result = atoms[0] if atoms else 0.0
-    for a in atoms[1:]:
-        result = emit("add", result, a)
-    return result
+def fold(op, empty=None):
+    """Combine atoms from the first to the last."""
 
-
-def extreme(op):
     def reduce(emit, atoms):
-        result = atoms[0]
+        result = atoms[0] if atoms else empty
         for a in atoms[1:]:
             result = emit(op, result, a)
         return result
@@ -111,15 +142,38 @@ def extreme(op):
     return reduce
 
 
+total = fold("add", 0.0)
+
+
 def mean(emit, atoms):
     return emit("div", total(emit, atoms), float(len(atoms)))
 
 
-def norm(emit, atoms):
-    return emit("sqrt", total(emit, [emit("mul", a, a) for a in atoms]))
+def norm(order):
+    """The norm of a vector, Σ|x|ᵖ to the power 1/p; the largest and the smallest |x| for p = ±∞, how many are not 0 for p = 0."""
+
+    def reduce(emit, atoms):
+        if order == 2:
+            return emit("sqrt", total(emit, [emit("mul", a, a) for a in atoms]))
+        if order == 0:
+            return total(emit, [emit("where", emit("ne", a, 0.0), 1.0, 0.0) for a in atoms])
+        sizes = [emit("abs", a) for a in atoms]
+        if order in (1, math.inf, -math.inf):
+            return fold({1: "add", math.inf: "maximum", -math.inf: "minimum"}[order], 0.0)(emit, sizes)
+        return _pow(emit, total(emit, [_pow(emit, a, float(order)) for a in sizes]), 1 / order)
+
+    return reduce
 
 
-REDUCTIONS = {"sum": total, "mean": mean, "amax": extreme("maximum"), "amin": extreme("minimum"), "linalg_vector_norm": norm}
+def _over(reduce):
+    return lambda dim=None, *keepdim: (reduce, dim)
+
+
+REDUCTIONS = {
+    "sum": _over(total), "mean": _over(mean), "amax": _over(fold("maximum")), "amin": _over(fold("minimum")),
+    "max": _over(fold("maximum")), "min": _over(fold("minimum")), "any": _over(fold("or", 0.0)), "all": _over(fold("and", 1.0)),
+    "linalg_vector_norm": lambda order=2, dim=None, *keepdim: (norm(order), dim),
+}  # fmt: skip
 
 # --- products: written as sums of elementwise products, by the shapes of their factors
 
@@ -133,15 +187,29 @@ PRODUCTS = {
 # --- movement: numbers change their place, not their value, so the operator itself is run on a tensor of names
 
 MOVEMENT = set(
-    "view _unsafe_view reshape permute transpose t select slice expand squeeze unsqueeze stack cat unbind split split_with_sizes detach clone "
-    "alias lift_fresh lift_fresh_copy select_backward slice_backward diagonal diagonal_backward diag_embed flip roll repeat tril triu "
-    "gather index_select constant_pad_nd".split()
+    "_unsafe_view stack cat clone select_backward slice_backward diagonal_backward diag_embed flip roll repeat tril triu "
+    "index gather index_select constant_pad_nd".split()
 )
 
+# --- a tensor changes its shape in place: as in a view, its numbers stay where they are
 
-def convert(ids: torch.Tensor, *_, **__) -> torch.Tensor:
-    """A change of dtype or device: the program computes in one precision, so it keeps the names."""
-    return ids
+RESHAPING = {"squeeze_", "unsqueeze_", "t_", "transpose_", "detach_"}
+
+# --- changes of type: the operator and the position of what it reads
+
+CONVERSIONS = {"_to_copy": 0, "to": 0, "copy": 1, "fill": 1}
 
 
-CONVERSIONS = {"_to_copy", "to", "contiguous"}
+def conversion(source: torch.dtype, target: torch.dtype):
+    """What it takes to read a number as another type: (emit, atom) -> atom, or None if it stays as it is."""
+    whole = not (target.is_floating_point or target.is_complex)
+    if (source == torch.bool) == (target == torch.bool):
+        return _trunc if whole and source.is_floating_point else None
+    if target == torch.bool:
+        return lambda emit, x: emit("ne", x, 0.0)
+    return lambda emit, x: emit("where", x, 1.0, 0.0)
+
+
+# --- results whose numbers are constants, though an argument isn't: they read its shape alone
+
+CONSTANT = set("zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty new_empty_strided".split())

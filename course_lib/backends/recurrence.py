@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch.func import grad_and_value
 
+from course_lib.backends.names import elements
 from course_lib.backends.program import Program
-from course_lib.backends.trace import elements, trace
+from course_lib.backends.trace import trace
 from course_lib.formulas.signature import signature, step
 
 
@@ -39,17 +41,26 @@ def hyperparameters(rule: Callable, surface: Callable) -> dict[str, float]:
 
 
 def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recurrence:
-    """Trace one step of `rule` on `surface`: the gradient at w by torch.func, then the rule."""
+    """Trace one step of `rule` on `surface`: the gradient at w by torch.func, then the rule.
+
+    Raises TypeError for a name with two meanings and for a state that changes its shape; ValueError for what can't be traced.
+    """
     of_rule, of_surface = signature(rule), signature(surface, inputs=("w",))
     hyper = hyperparameters(rule, surface)
     w, state = {"w": (dimension,)}, {k: (dimension,) for k in of_rule.state}
+    if taken := state.keys() & {"w", "loss"}:
+        raise TypeError(f"{of_rule.name} has a state called `{taken.pop()}`, a name that the descent itself needs: rename it.")
 
     def one_step(given, state, time, hyper):
         own = {k: hyper[k] for k in of_rule.hyper}
         there = {k: hyper[k] for k in of_surface.hyper}
         g, loss = grad_and_value(lambda w: surface(w, **there))(given["w"])
         new, new_state = step(rule, given["w"], g, time["t"], list(state.values()), own)
-        return {"loss": loss, "w": new} | dict(zip(of_rule.state, new_state, strict=True))
+        results = {"w": new} | dict(zip(of_rule.state, new_state, strict=True))
+        for k, x in results.items():
+            if torch.as_tensor(x).shape != (dimension,):
+                raise TypeError(f"{of_rule.name} returned `{k}` with the shape {tuple(torch.as_tensor(x).shape)}, but it starts with {(dimension,)}: keep its shape.")
+        return {"loss": loss} | results
 
     program = trace(one_step, w, state, {"t": ()}, dict.fromkeys(hyper, ()), name=f"{of_rule.name} on {of_surface.name}")
     initial = {e: value for k, value in of_rule.state.items() for e in elements(k, (dimension,))}

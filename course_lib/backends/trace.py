@@ -1,8 +1,9 @@
 """From a PyTorch formula to a `Program`: the formula runs once, and every operator it calls is written down for single numbers.
 
-Beside each tensor the tracer keeps a tensor of the same shape with the *name* of every number in it. An operator that moves
-numbers (a view, a stack) is run on the names; one that computes writes an instruction for each element; one whose arguments
-are all constants stays a constant. torch.func.grad needs no special care: the operators of the backward pass come by as well.
+Beside each tensor the tracer keeps the *name* of every number in it. An operator that makes a view needs no care, the names are
+shared as the numbers are; one that moves numbers (a stack) is run on the names; one that computes writes an instruction for each
+element; one whose arguments are all constants stays a constant. torch.func.grad needs no special care: the operators of the
+backward pass come by as well.
 """
 
 import itertools
@@ -12,10 +13,11 @@ from collections.abc import Callable
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from course_lib.backends.lowering import CONVERSIONS, ELEMENTWISE, MOVEMENT, PRODUCTS, REDUCTIONS
+from course_lib.backends.lowering import CONDITIONS, CONSTANT, CONVERSIONS, ELEMENTWISE, LOGICAL, MOVEMENT, PREDICATES, PRODUCTS, REDUCTIONS, RESHAPING, conversion
+from course_lib.backends.names import Names, elements, key
 from course_lib.backends.program import Atom, Instruction, Program, simplify
 
-ZERO = 0  # the name of the number 0.0, so that operators that pad with zeros pad with its name
+ROUNDING = (torch.float32, torch.float16, torch.bfloat16)  # floats that hold 0 and 1, but not what a double holds
 
 
 def trace(function: Callable, *inputs: dict[str, tuple[int, ...]], name: str | None = None) -> Program:
@@ -25,27 +27,38 @@ def trace(function: Callable, *inputs: dict[str, tuple[int, ...]], name: str | N
     lowering, a branch on a value, randomness, a change of an argument in place.
     """
     tracer = Tracer()
-    tensors = [{key: tracer.input(key, shape) for key, shape in group.items()} for group in inputs]
+    tensors = [{k: tracer.input(k, shape) for k, shape in group.items()} for group in inputs]
     with tracer:
         results = function(*tensors)
-    outputs = {key: tuple(tracer.atoms[i] for i in tracer.names(value).flatten().tolist()) for key, value in results.items()}
-    program = simplify(Program(name or function.__name__, tuple(tracer.inputs), tuple(tracer.instructions), outputs))
-    _check_elsewhere(function, inputs, program)
+    names = tracer.names
+    outputs = {k: tuple(names.atoms[i] for i in names.read(x).flatten().tolist()) for k, x in results.items()}
+    name = name or getattr(function, "__name__", type(function).__name__)
+    program = simplify(Program(name, tuple(tracer.inputs), tuple(tracer.instructions), outputs))
+    for sign in (1, -1):
+        _check_elsewhere(function, inputs, program, sign)
     return program
 
 
-def _check_elsewhere(function: Callable, inputs, program: Program) -> None:
+def _check_elsewhere(function: Callable, inputs, program: Program, sign: int) -> None:
     """Compare with PyTorch at a point where the formula was not traced: a number lost on the way would have become a constant."""
-    tensors = [{key: torch.linspace(0.83, 0.31, _size(shape), dtype=torch.float64).reshape(shape) + 0.01 * len(key) for key, shape in g.items()} for g in inputs]
-    values = {e: v for group in tensors for key, x in group.items() for e, v in zip(elements(key, tuple(x.shape)), x.flatten().tolist(), strict=True)}
-    expected, got = function(*tensors), program(**values)
-    for key, value in expected.items():
-        want = torch.as_tensor(value, dtype=torch.float64).flatten()
-        if not torch.allclose(want, torch.from_numpy(got[key]), rtol=1e-9, atol=1e-12, equal_nan=True):
+    tensors = [{k: _values(k, shape, 0.83, 0.31, sign) for k, shape in group.items()} for group in inputs]
+    numbers = [(e, v) for group in tensors for k, x in group.items() for e, v in zip(elements(k, tuple(x.shape)), x.flatten().tolist(), strict=True)]
+    got = program(**dict(numbers))
+    for k, x in function(*tensors).items():
+        want = torch.as_tensor(x, dtype=torch.float64).flatten()
+        if not torch.allclose(want, torch.from_numpy(got[k]), rtol=1e-9, atol=1e-12, equal_nan=True):
             raise ValueError(
-                f"{program.name}: traced at one point and computed at another, `{key}` is {got[key].tolist()}, but PyTorch gives {want.tolist()}. "
-                "The formula leaves PyTorch somewhere (numpy, .data, a number kept from an earlier call). Write it with torch operations on its arguments only."
+                f"{program.name}: traced at one point and computed at another, `{k}` is {got[k].tolist()}, but PyTorch gives {want.tolist()}. "
+                "The formula leaves PyTorch somewhere (numpy, .data, a number kept from an earlier call) or float64. "
+                "Write it with torch operations on its arguments only."
             )
+
+
+def _values(name: str, shape: tuple[int, ...], first: float, last: float, sign: int = 1) -> torch.Tensor:
+    """Numbers that are no special case of anything; with `sign` -1 every other one is negative."""
+    size = torch.Size(shape).numel()
+    signs = torch.tensor([sign ** (k + len(name)) for k in range(size)], dtype=torch.float64)
+    return ((torch.linspace(first, last, size, dtype=torch.float64) + 0.01 * len(name)) * signs).reshape(shape)
 
 
 class Tracer(TorchDispatchMode):
@@ -53,126 +66,137 @@ class Tracer(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
+        self.names = Names()
         self.inputs: list[str] = []
         self.instructions: list[Instruction] = []
-        self.atoms: list[Atom] = [0.0]
-        self._named: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # id -> (tensor, kept alive so that ids stay unique; its names)
         self._arguments: set[int] = set()
 
-    def input(self, key: str, shape: tuple[int, ...]) -> torch.Tensor:
-        """A new input tensor, float64, with values that are no special case of anything."""
-        x = torch.linspace(0.37, 0.71, _size(shape), dtype=torch.float64).reshape(shape) + 0.01 * len(key)
-        new = elements(key, shape)
+    def input(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        """A new input tensor, float64."""
+        x, new = _values(name, shape, 0.37, 0.71), elements(name, shape)
         clash = set(new) & set(self.inputs)
         if clash:
             raise TypeError(f"Two inputs are called {sorted(clash)[0]}: rename one of them.")
         self.inputs += new
-        self._name(x, torch.tensor([self._intern(e) for e in new]).reshape(shape))
-        self._arguments.add(id(x))
+        self.names.write(x, torch.tensor([*map(self.names.new, new)], dtype=torch.long).reshape(shape))
+        self._arguments.add(key(x))
         return x
 
-    def names(self, x) -> torch.Tensor:
-        """The names of a tensor's numbers, as positions in `atoms`; a tensor unknown so far is a constant."""
-        if isinstance(x, torch.Tensor) and id(x) in self._named:
-            return self._named[id(x)][1]
-        x = torch.as_tensor(x, dtype=torch.float64).detach()
-        return torch.tensor([self._intern(v) for v in x.flatten().tolist()], dtype=torch.long).reshape(x.shape)
-
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        # Complaints are ValueErrors: PyTorch takes a TypeError inside `w -= x` for "try w - x instead".
         kwargs = kwargs or {}
+        op, tensors = func.overloadpacket.__name__, list(_tensors((args, tuple(kwargs.values()))))
+        symbolic = any(map(self.names.symbolic, tensors))
+        changed = tensors[0] if func._schema.is_mutable and op not in RESHAPING else None
+        self._refuse(op, func, kwargs, changed, symbolic)
+        if changed is not None:
+            return self._change(op, func, args, kwargs, changed, symbolic)
         result = func(*args, **kwargs)
-        if not self._symbolic(args):
-            if torch.Tag.nondeterministic_seeded in func.tags:
-                raise ValueError(_complaint(func, "draws random numbers, which a formula must be given as an argument"))
-            return result  # made of constants alone
-        op = func.overloadpacket.__name__
-        if op == "_local_scalar_dense":
-            raise ValueError(_complaint(func, "turns a tensor into a Python number, as `if x > 0`, `float(x)` or `x.item()` do. Choose between values with torch.where"))
-        if op in ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty", "empty_like"):
-            return result
-        if op.endswith("_") and op[:-1] in ELEMENTWISE | dict.fromkeys(MOVEMENT):
-            if id(args[0]) in self._arguments:
-                raise ValueError(_complaint(func, "changes an argument in place, which its caller still needs. Write `m = beta * m`, not `m *= beta` or `m.mul_(beta)`"))
-            op = op[:-1]
-        self._record(op, func, args, kwargs, result)
+        if symbolic and op not in CONSTANT:
+            sources = {key(x): x for x in tensors if x.device.type != "meta"}
+            for x in _tensors((result,)):
+                self._record(op, func, args, kwargs, x, sources)
         return result
 
-    def _record(self, op: str, func, args, kwargs, result) -> None:
+    def _refuse(self, op: str, func, kwargs, changed, symbolic: bool) -> None:
+        """Say what a program can't hold. A ValueError: PyTorch takes a TypeError inside `w -= x` for "try w - x instead"."""
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise ValueError(_complaint(func, "draws random numbers, which a formula must be given as an argument"))
+        if symbolic and op in ("_local_scalar_dense", "equal"):
+            raise ValueError(_complaint(func, "turns a tensor into a Python number, as `if x > 0`, `float(x)` or `x.item()` do. Choose between values with torch.where"))
+        if "out" in kwargs:
+            raise ValueError(_complaint(func, "writes its result into another tensor. Write `x = f(y)`, not `f(y, out=x)`"))
+        if changed is not None and key(changed) in self._arguments:
+            raise ValueError(_complaint(func, "changes an argument in place, which its caller still needs. Write `m = beta * m`, not `m *= beta` or `m.mul_(beta)`"))
+
+    def _record(self, op: str, func, args, kwargs, result: torch.Tensor, sources: dict[int, torch.Tensor]) -> None:
+        """Name the numbers of a result."""
+        if result.device.type == "meta" or result._is_zerotensor():
+            return  # shapes without numbers, and the zeros of forward-mode derivatives
+        source = sources.get(key(result))
+        if source is None:
+            self.names.write(result, self._lower(op, func, args, kwargs, result))
+        elif source.dtype != result.dtype:
+            raise ValueError(_complaint(func, "reads the bits of a number as another type. Write it without"))
+
+    def _change(self, op: str, func, args, kwargs, x: torch.Tensor, symbolic: bool):
+        """An operator that works in place: name the new numbers of its first argument."""
+        names = self._lower(op.removesuffix("_"), func, args, kwargs, x) if symbolic else None
+        result = func(*args, **kwargs)
+        if symbolic or self.names.known(x):
+            self.names.write(x, self.names.constants(x) if names is None else names)
+        return result
+
+    def _lower(self, op: str, func, args, kwargs, like: torch.Tensor) -> torch.Tensor:
+        """The names of what the operator computes, of the shape and type of `like`; writes the instructions."""
+        if like.dtype.is_complex or like.dtype in ROUNDING and any(x.dtype == torch.float64 and self.names.symbolic(x) for x in _tensors((args,))):
+            raise ValueError(_complaint(func, f"has a result in {like.dtype}, but a program has one precision. Make tensors as `torch.zeros_like(w)` does"))
+        if op.startswith("bitwise") and like.dtype != torch.bool:
+            raise ValueError(_complaint(func, "works on the bits of whole numbers, which a program does not have. Write it without"))
         if op in MOVEMENT:
-            moved = func(*_map_tensors(self.names, args), **kwargs)
-            pairs = zip(result, moved, strict=True) if isinstance(result, (list, tuple)) else [(result, moved)]
-            for tensor, names in pairs:
-                self._name(tensor, names.clone())
-        elif op in CONVERSIONS:
-            self._name(result, self.names(args[0]))
-        elif op in ELEMENTWISE:
-            self._name(result, self._elementwise(ELEMENTWISE[op], args, kwargs))
-        elif op in REDUCTIONS and not (op == "linalg_vector_norm" and len(args) > 1 and args[1] != 2):
-            dim = (args[2:3] if op == "linalg_vector_norm" else args[1:2]) or (None,)
-            self._name(result, self._reduce(REDUCTIONS[op], self.names(args[0]), dim[0], tuple(result.shape)))
+            return self._moved(op, func, args, kwargs, like)
+        if op in CONVERSIONS:
+            return self._converted(args[CONVERSIONS[op]], like.dtype).expand(like.shape)
+        if op in ELEMENTWISE:
+            number = like.dtype if like.dtype in ROUNDING else torch.float64
+            wanted = [torch.bool if op in LOGICAL or (op, k) in CONDITIONS else number for k in range(len(args))]
+            operands = [None if x is None else self._converted(x, dtype) for x, dtype in zip(args, wanted, strict=True)]
+            names = self._map(lambda *atoms: ELEMENTWISE[op](self._emit, *atoms, **kwargs), operands, like.shape)
+        elif op in REDUCTIONS and not (op in ("max", "min") and args[1:]):  # with a dimension they give the places, too
+            reduce, dim = REDUCTIONS[op](*args[1:])
+            operand = self._converted(args[0], torch.bool if op in LOGICAL else torch.float64 if like.dtype == torch.bool else like.dtype)
+            names = self._reduce(reduce, operand, dim, like.shape)
         elif op in PRODUCTS:
-            a, b = torch.broadcast_tensors(*PRODUCTS[op](*map(self.names, args)))
-            terms = self._elementwise(ELEMENTWISE["mul"], (a, b), {}, named=True)
-            self._name(result, self._reduce(REDUCTIONS["sum"], terms, -1, tuple(result.shape)))
+            a, b = torch.broadcast_tensors(*PRODUCTS[op](*(self._converted(x, torch.float64) for x in args)))
+            names = self._reduce(REDUCTIONS["sum"]()[0], self._map(lambda x, y: self._emit("mul", x, y), [a, b], a.shape), -1, like.shape)
         else:
             raise ValueError(_complaint(func, "has no lowering to single numbers. Use another operator, or add it to course_lib/backends/lowering.py"))
+        return names if op in PREDICATES or like.dtype != torch.bool else self._map(lambda x: self._emit("ne", x, 0.0), [names], like.shape)
 
-    def _elementwise(self, lower, args, kwargs, named=False) -> torch.Tensor:
-        numbers = [a if named else self.names(a) for a in args if a is not None]
-        kwargs = {k: v for k, v in kwargs.items() if k in ("alpha", "value", "rounding_mode")}
-        shape = torch.broadcast_shapes(*(n.shape for n in numbers))
-        rows = zip(*(n.expand(shape).flatten().tolist() for n in numbers), strict=True)
-        kept = [None if a is None else ... for a in args]
-        new = [self._intern(lower(self._emit, *_fill(kept, [self.atoms[i] for i in row]), **kwargs)) for row in rows]
-        return torch.tensor(new, dtype=torch.long).reshape(shape)
+    def _moved(self, op: str, func, args, kwargs, like: torch.Tensor) -> torch.Tensor:
+        """Run the operator on the names: its first argument moves, other tensors (an index) say where to."""
+        first, *rest = args
+        if any(map(self.names.symbolic, _tensors(rest))):
+            raise ValueError(_complaint(func, "has an index that depends on a value. Choose between values with torch.where"))
+        moving = [self._converted(x, like.dtype) for x in first] if isinstance(first, (list, tuple)) else self._converted(first, like.dtype)
+        if op == "constant_pad_nd":
+            rest = [rest[0], *map(self.names.new, rest[1:])]
+        return func(moving, *rest, **kwargs)
 
-    def _reduce(self, lower, names: torch.Tensor, dim, shape: tuple[int, ...]) -> torch.Tensor:
+    def _converted(self, x, dtype: torch.dtype) -> torch.Tensor:
+        """The names of x's numbers as another type: truncated to whole numbers, or true and false as 1 and 0."""
+        source = x.dtype if isinstance(x, torch.Tensor) else torch.bool if isinstance(x, bool) else torch.float64
+        if source == torch.float64 and dtype in ROUNDING:  # a constant
+            x = torch.as_tensor(x, dtype=dtype)
+        names, lower = self.names.read(x), conversion(source, dtype)
+        return names if lower is None else self._map(lambda atom: lower(self._emit, atom), [names], names.shape)
+
+    def _map(self, lower: Callable, operands: list, shape) -> torch.Tensor:
+        columns = [itertools.repeat(None) if n is None else self._atoms(n.expand(shape)) for n in operands]
+        return torch.tensor([self.names.new(lower(*row)) for row in zip(*columns, strict=False)], dtype=torch.long).reshape(shape)
+
+    def _reduce(self, reduce: Callable, names: torch.Tensor, dim, shape) -> torch.Tensor:
         dims = range(names.dim()) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
-        dims = [d % names.dim() for d in dims]
+        dims = [d % names.dim() for d in dims] if names.dim() else []
         kept = [d for d in range(names.dim()) if d not in dims]
-        rows = names.permute(*kept, *dims).reshape(_size([names.shape[d] for d in kept]), -1).tolist()
-        return torch.tensor([self._intern(lower(self._emit, [self.atoms[i] for i in row])) for row in rows], dtype=torch.long).reshape(shape)
+        sizes = [torch.Size(names.shape[d] for d in some).numel() for some in (kept, dims)]
+        rows = names.permute([*kept, *dims]).reshape(sizes)
+        return torch.tensor([self.names.new(reduce(self._emit, self._atoms(row))) for row in rows], dtype=torch.long).reshape(shape)
+
+    def _atoms(self, names: torch.Tensor) -> list[Atom]:
+        return [self.names.atoms[i] for i in names.flatten().tolist()]
 
     def _emit(self, op: str, *args: Atom) -> str:
         self.instructions.append(Instruction(f"#{len(self.instructions)}", op, args))
         return self.instructions[-1].name
 
-    def _intern(self, atom: Atom) -> int:
-        if atom == 0.0:
-            return ZERO
-        self.atoms.append(atom)
-        return len(self.atoms) - 1
 
-    def _name(self, x: torch.Tensor, names: torch.Tensor) -> None:
-        self._named[id(x)] = (x, names)
-
-    def _symbolic(self, x) -> bool:
-        if isinstance(x, (list, tuple)):
-            return any(map(self._symbolic, x))
-        return isinstance(x, torch.Tensor) and id(x) in self._named
-
-
-def elements(key: str, shape: tuple[int, ...]) -> list[str]:
-    """The names of a tensor's numbers: `lr` for a scalar, `w[0]`, `w[1]` for a vector, `B[0,1]` for a matrix."""
-    if not shape:
-        return [key]
-    return [f"{key}[{','.join(map(str, index))}]" for index in itertools.product(*map(range, shape))]
-
-
-def _size(shape) -> int:
-    return torch.Size(shape).numel()
-
-
-def _map_tensors(f, x):
-    if isinstance(x, (list, tuple)):
-        return type(x)(_map_tensors(f, y) for y in x)
-    return f(x) if isinstance(x, torch.Tensor) else x
-
-
-def _fill(pattern: list, values: list) -> list:
-    values = iter(values)
-    return [None if p is None else next(values) for p in pattern]
+def _tensors(x):
+    """All tensors in nested lists and tuples."""
+    if isinstance(x, torch.Tensor):
+        yield x
+    elif isinstance(x, (list, tuple)):
+        for y in x:
+            yield from _tensors(y)
 
 
 def _complaint(func, why: str) -> str:

@@ -20,6 +20,9 @@ class Optimizer(torch.optim.Optimizer):
         self.rule, self.signature = rule, signature(rule)
         super().__init__(params, self.signature.hyper | self._checked(hyper))
 
+    def __getstate__(self) -> dict:
+        return super().__getstate__() | {"rule": self.rule, "signature": self.signature}
+
     def _checked(self, hyper: dict) -> dict:
         name, known = self.signature.name, self.signature.hyper
         for key, value in hyper.items():
@@ -54,5 +57,10 @@ class Optimizer(torch.optim.Optimizer):
             state.update((k, torch.full_like(p, x)) for k, x in self.signature.state.items())
         state["t"] += 1
         w, new = step(self.rule, p, p.grad, state["t"], [state[k] for k in self.signature.state], hyper)
+        new = [x.clone() if _shares(x, p) or _shares(x, p.grad) else x for x in new]  # both will change in place
         p.copy_(w)
         state.update(zip(self.signature.state, new, strict=True))
+
+
+def _shares(x, y: torch.Tensor) -> bool:
+    return isinstance(x, torch.Tensor) and x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch.func import grad, vmap
 
+from course_lib.backends.recurrence import hyperparameters
 from course_lib.formulas.signature import Signature, signature, step
 
 
@@ -14,15 +15,17 @@ def sweep(rule: Callable, surface: Callable, start, steps: int, *, dtype=torch.f
     `start` has the shape (n,) or (runs, n). Any hyperparameter of the rule or of the surface is a number or a vector of
     `runs` values; what is left out has its default. A diverging run goes to inf and NaN, as it would in training.
 
-    Raises TypeError for an unknown hyperparameter; ValueError for one outside its limits, for vectors of unlike length, for a
-    start that is not finite or has the wrong dimension, and for a negative number of steps.
+    Raises TypeError for an unknown hyperparameter or one that rule and surface both have; ValueError for one outside its limits,
+    for vectors of unlike length, for a start that is not finite or has the wrong dimension, for a negative number of steps, and
+    for a rule that changes w in place.
     """
     signatures = signature(rule), signature(surface, inputs=("w",))
+    hyperparameters(rule, surface)
     settings = _settings(signatures, hyper, dtype, device)
     w = torch.as_tensor(start, dtype=dtype, device=device)
     if w.dim() not in (1, 2) or w.shape[-1] == 0 or not w.isfinite().all():
         raise ValueError(f"start must be finite, of shape (n,) or (runs, n), got {tuple(w.shape)} with the values {w.tolist()}.")
-    if isinstance(steps, bool) or steps != int(steps) or steps < 0:
+    if isinstance(steps, bool) or not hasattr(steps, "__index__") or steps < 0:
         raise ValueError(f"steps must be a whole number from 0, got {steps!r}.")
     runs = _runs(settings, w)
     w = w.expand(runs, w.shape[-1]).clone()
@@ -36,7 +39,10 @@ def sweep(rule: Callable, surface: Callable, start, steps: int, *, dtype=torch.f
     state = tuple(torch.full_like(w, x) for x in signatures[0].state.values())
     path = [w]
     for t in range(1, int(steps) + 1):
+        before = w._version
         w, state = vmap(one_run, in_dims=(0, 0, 0, 0, None))(w, state, own, there, t)
+        if path[-1]._version > before:
+            raise ValueError(f"{signatures[0].name} changes w in place, so the path is lost. Write `w - lr * g`, not `w -= lr * g`.")
         path.append(w)
     return torch.stack(path)
 
@@ -48,10 +54,17 @@ def _settings(signatures: tuple[Signature, ...], hyper: dict, dtype, device) -> 
         if k not in known:
             names = " and ".join(f"{s.name} has ({', '.join(s.hyper) or 'none'})" for s in signatures)
             raise TypeError(f"Unknown hyperparameter `{k}`: {names}.")
-        for x in torch.as_tensor(value, dtype=torch.float64).flatten().tolist():
+        for x in _numbers(k, value):
             known[k].check(k, x)
     defaults = {k: s.hyper[k] for k, s in known.items()}
     return {k: torch.as_tensor(hyper.get(k, x), dtype=dtype, device=device) for k, x in defaults.items()}
+
+
+def _numbers(name: str, value) -> list[float]:
+    try:
+        return torch.as_tensor(value, dtype=torch.float64).flatten().tolist()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be a number or a vector of numbers, got {value!r}.") from error
 
 
 def _runs(settings: dict[str, torch.Tensor], start: torch.Tensor) -> int:

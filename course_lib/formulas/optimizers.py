@@ -15,27 +15,30 @@ def gradient_descent(w, g, t, *, lr: Rate = 0.1):
 
 
 def momentum(w, g, t, delta=0.0, *, lr: Rate = 0.1, momentum: Decay = 0.9):
-    """A step along the running average of the gradients, in the lecture's form.
+    """A step along the running average of the gradients: the lecture's form.
 
-    Source: Polyak (1964); slide 7. Equals torch.optim.SGD(lr=lr * (1 - momentum), momentum=momentum).
+    Source: Polyak (1964); slide 7.
+    Equals torch.optim.SGD(lr=lr * (1 - momentum), momentum=momentum).
     """
     delta = momentum * delta + (1 - momentum) * g
     return w - lr * delta, delta
 
 
 def sgd(w, g, t, b=0.0, *, lr: Rate = 0.01, momentum: Decay = 0.9):
-    """Momentum as PyTorch spells it: a decaying sum of the gradients, without the factor (1 - momentum).
+    """Momentum as PyTorch spells it: a decaying sum, without (1 - momentum).
 
-    Source: Sutskever et al. (2013). Equals torch.optim.SGD(lr=lr, momentum=momentum).
+    Source: Sutskever et al. (2013).
+    Equals torch.optim.SGD(lr=lr, momentum=momentum).
     """
     b = momentum * b + g
     return w - lr * b, b
 
 
 def nesterov(w, g, t, b=0.0, *, lr: Rate = 0.01, momentum: Decay = 0.9):
-    """Momentum that looks ahead: the step already counts the gradient that the next average will hold.
+    """Momentum that corrects itself with the gradient from where it is going.
 
-    Source: Nesterov (1983), in the form of Sutskever et al. (2013). Equals torch.optim.SGD(lr=lr, momentum=momentum, nesterov=True).
+    Source: Nesterov (1983), in the form of Sutskever et al. (2013).
+    Equals torch.optim.SGD(lr=lr, momentum=momentum, nesterov=True).
     """
     b = momentum * b + g
     return w - lr * (g + momentum * b), b

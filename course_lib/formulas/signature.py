@@ -7,6 +7,7 @@
           step from 1  at t = 0
 """
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -66,12 +67,16 @@ class Signature:
 def signature(formula: Callable, inputs: tuple[str, ...] = ("w", "g", "t")) -> Signature:
     """Split a formula's parameters into inputs, state and hyperparameters.
 
-    Raises TypeError, with the way to mend it, where the formula breaks the convention.
+    Raises TypeError, with the way to mend it, where the formula breaks the convention; ValueError where a default is
+    outside its own limits.
     """
     if not callable(formula):
         raise TypeError(f"A rule is a function like `{CONVENTION}`, got {formula!r}.")
-    name = getattr(formula, "__name__", type(formula).__name__)
-    parameters = list(inspect.signature(formula).parameters.values())
+    name = _name(formula)
+    try:
+        parameters = list(inspect.signature(formula).parameters.values())
+    except ValueError as error:
+        raise TypeError(f"{name} does not say which arguments it takes. Wrap it in a function like `{CONVENTION}`.") from error
     state, hyper = {}, {}
     for position, p in enumerate(parameters):
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
@@ -84,9 +89,32 @@ def signature(formula: Callable, inputs: tuple[str, ...] = ("w", "g", "t")) -> S
     if given < len(inputs):
         raise TypeError(f"{name} takes {given} of the arguments ({', '.join(inputs)}). Its first ones must be these {len(inputs)}, in this order.")
     first = tuple(p.name for p in parameters[: len(inputs)])
-    hints = get_type_hints(formula, include_extras=True) if hasattr(formula, "__annotations__") else {}
+    hints = _hints(formula)
     ranges = {k: _annotated_range(hints.get(k)) or inferred_range(k, v) for k, v in hyper.items()}
-    return Signature(name, first, state, hyper, ranges)
+    found = Signature(name, first, state, hyper, ranges)
+    for k, v in hyper.items():
+        found.check(k, v)
+    return found
+
+
+def _name(formula: Callable) -> str:
+    inner = formula.func if isinstance(formula, functools.partial) else formula
+    return getattr(inner, "__name__", type(inner).__name__)
+
+
+def _function(formula: Callable) -> Callable:
+    """The function in a functools.partial, in an object with __call__, or behind a decorator."""
+    if isinstance(formula, functools.partial):
+        return _function(formula.func)
+    return inspect.unwrap(formula if inspect.isroutine(formula) else type(formula).__call__)
+
+
+def _hints(formula: Callable) -> dict[str, Any]:
+    """The annotations; none if one is a string that cannot be read here; then ranges are inferred."""
+    try:
+        return get_type_hints(_function(formula), include_extras=True)
+    except (NameError, AttributeError, SyntaxError, TypeError):
+        return {}
 
 
 def _number(name: str, p: inspect.Parameter, kind: str, why: str) -> float:
@@ -117,11 +145,14 @@ def inferred_range(name: str, default: float) -> Range:
 def step(rule: Callable, w, g, t, state, hyper: dict) -> tuple[Any, tuple]:
     """One step of a rule: (w, state) at t from (w, state) at t - 1. `state` is in the signature's order.
 
-    Raises TypeError if the rule returns more or fewer values than its signature promises.
+    Raises TypeError if the rule returns more or fewer values than its signature promises, or a w of another shape.
     """
     result = rule(w, g, t, *state, **hyper)
     values = result if isinstance(result, tuple) else (result,)
     if len(values) != 1 + len(state):
         promised = ", ".join(("w", *signature(rule).state))
         raise TypeError(f"{signature(rule).name} returned {len(values)} value(s), but its signature promises {1 + len(state)}: return {promised}.")
+    if getattr(values[0], "shape", None) != w.shape:
+        got = f"the shape {tuple(values[0].shape)}" if hasattr(values[0], "shape") else f"the type {type(values[0]).__name__}"
+        raise TypeError(f"{signature(rule).name} returned a w of {got}. Return the new parameters, of the shape {tuple(w.shape)}.")
     return values[0], values[1:]
