@@ -39,7 +39,7 @@ def loop(name: str, recurrence: Recurrence) -> str:
     saved = {c: f"old {c}" for k, c in enumerate(carry) if c in recurrence.carried[k + 1 :]}  # read after it is replaced
     own = _identifiers(("t", *step.inputs, *_names(step), *saved.values()))
     size = sum(c not in recurrence.initial for c in carry)
-    first = [f"start[{k}]" if k < size else _number(recurrence.initial[c]) for k, c in enumerate(carry)]
+    first = [f"start[{k}]" if k < size else _atom(recurrence.initial[c], own) for k, c in enumerate(carry)]
     new = [_atom(saved[a] if a in carry[:k] else a, own) for k, a in enumerate(recurrence.carried)]
     lines = [
         *(f"const {own[h]} = hyper[{_text(h)}];" for h in recurrence.hyper),

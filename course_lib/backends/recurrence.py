@@ -16,13 +16,13 @@ from course_lib.formulas.signature import signature, step
 class Recurrence:
     """One step as a `Program`, and how to repeat it.
 
-    `carry`: the inputs that the outputs of the same place replace (w first, then the state); `initial`: the state at t = 0;
-    `hyper`: the inputs that stay. The output `loss` is the surface at w *before* the step.
+    `carry`: the inputs that the outputs of the same place replace (w first, then the state); `initial`: the state at t = 0,
+    each a number or the name of a hyperparameter; `hyper`: the inputs that stay. The output `loss` is the surface at w *before* the step.
     """
 
     step: Program
     carry: tuple[str, ...]
-    initial: dict[str, float]
+    initial: dict[str, float | str]
     hyper: tuple[str, ...]
 
     @property

@@ -54,7 +54,7 @@ class Optimizer(torch.optim.Optimizer):
         state = self.state[p]
         if not state:
             state["t"] = 0
-            state.update((k, torch.full_like(p, x)) for k, x in self.signature.state.items())
+            state.update((k, torch.full_like(p, x)) for k, x in self.signature.initial(hyper).items())
         state["t"] += 1
         w, new = step(self.rule, p, p.grad, state["t"], [state[k] for k in self.signature.state], hyper)
         new = [x.clone() if _shares(x, p) or _shares(x, p.grad) else x for x in new]  # both will change in place

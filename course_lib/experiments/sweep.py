@@ -36,7 +36,7 @@ def sweep(rule: Callable, surface: Callable, start, steps: int, *, dtype=torch.f
     def one_run(w, state, own, there, t):
         return step(rule, w, slope(w, there), t, state, own)
 
-    state = tuple(torch.full_like(w, x) for x in signatures[0].state.values())
+    state = tuple(torch.as_tensor(x, dtype=dtype, device=device).reshape(-1, 1).expand_as(w) for x in signatures[0].initial(own).values())
     path = [w]
     for t in range(1, int(steps) + 1):
         before = w._version

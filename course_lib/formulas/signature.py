@@ -51,17 +51,24 @@ CONVENTION = "def rule(w, g, t, v=0.0, *, lr=0.1, beta=0.9): …; return w, v"
 
 @dataclass(frozen=True)
 class Signature:
-    """What `signature` reads off a formula: its inputs, its state at t = 0, its hyperparameters and their ranges."""
+    """What `signature` reads off a formula: its inputs, its state at t = 0, its hyperparameters and their ranges.
+
+    A state's value at t = 0 is a number, or the name of the hyperparameter that it starts at.
+    """
 
     name: str
     inputs: tuple[str, ...]
-    state: dict[str, float]
+    state: dict[str, float | str]
     hyper: dict[str, float]
     ranges: dict[str, Range]
 
     def check(self, name: str, value: float) -> None:
         """Raise a ValueError if `value` is not allowed for the hyperparameter `name`."""
         self.ranges[name].check(f"{self.name}'s {name}", value)
+
+    def initial(self, hyper: dict) -> dict[str, Any]:
+        """The state's values at t = 0 for these hyperparameters."""
+        return {k: hyper[x] if isinstance(x, str) else x for k, x in self.state.items()}
 
 
 def signature(formula: Callable, inputs: tuple[str, ...] = ("w", "g", "t")) -> Signature:
@@ -78,13 +85,15 @@ def signature(formula: Callable, inputs: tuple[str, ...] = ("w", "g", "t")) -> S
     except ValueError as error:
         raise TypeError(f"{name} does not say which arguments it takes. Wrap it in a function like `{CONVENTION}`.") from error
     state, hyper = {}, {}
+    keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     for position, p in enumerate(parameters):
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise TypeError(f"{name} takes *args or **kwargs, so its state and sliders have no names. Write each one out, as in `{CONVENTION}`.")
         if p.kind is p.KEYWORD_ONLY:
             hyper[p.name] = _number(name, p, "hyperparameter", "its slider starts there")
         elif position >= len(inputs):
-            state[p.name] = _number(name, p, "state", "its value at t = 0; a hyperparameter stands after the `*`")
+            starts_at = isinstance(p.default, str) and p.default in keywords
+            state[p.name] = p.default if starts_at else _number(name, p, "state", "its value at t = 0; a hyperparameter stands after the `*`")
     given = len(parameters) - len(state) - len(hyper)
     if given < len(inputs):
         raise TypeError(f"{name} takes {given} of the arguments ({', '.join(inputs)}). Its first ones must be these {len(inputs)}, in this order.")

@@ -193,3 +193,19 @@ def test_a_result_against_its_signature_is_an_error(result, sentence):
     with pytest.raises(TypeError) as error:
         step(broken, w, w, 1, (w,), {})
     assert sentence in str(error.value)
+
+
+def test_a_state_may_start_at_a_hyperparameter():
+    def rule(w, g, t, v=0.0, eta="lr", *, lr=0.1):
+        return w - eta * g, v, eta
+
+    assert signature(rule).state == {"v": 0.0, "eta": "lr"}
+    assert signature(rule).initial({"lr": 0.5}) == {"v": 0.0, "eta": 0.5}
+
+
+def test_a_state_cannot_start_at_a_hyperparameter_that_is_not_there():
+    def rule(w, g, t, eta="rate", *, lr=0.1):
+        return w - eta * g, eta
+
+    with pytest.raises(TypeError, match="state `eta` has the default 'rate'"):
+        signature(rule)
