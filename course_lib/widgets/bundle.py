@@ -18,7 +18,7 @@ def bundle(entry: str = "figures.js") -> str:
     """The module `entry` with everything it imports, each file a function of its own, so that no two names meet.
 
     Understands `import { a, b as c }` and `import * as a` of relative paths, one a line, and exports of declarations: what
-    the figures use. Raises ValueError for an import of another form, FileNotFoundError for a missing file.
+    the figures use. Raises ValueError for an import or export of another form, FileNotFoundError for a missing file.
     """
     parts: dict[Path, str] = {}
     _add((FOLDER / entry).resolve(), parts, ())
@@ -51,6 +51,8 @@ def _module(body: str, path: Path) -> str:
     pairs = [pair.strip().split(" as ") for pair in listed[1].split(",")] if listed else []
     result = ", ".join([*names, *(f"{pair[-1]}: {pair[0]}" for pair in pairs)])
     body = _LISTED.sub("", _DECLARED.sub("", body)).rstrip()
+    if re.search(r"^\s*export\b", body, re.M):
+        raise ValueError(f"{path.name} has an export that the bundle does not understand. Write `export function name` or `export const name`.")
     return f"const {_variable(path)} = (() => {{\n{body}\nreturn {{ {result} }};\n}})();"
 
 

@@ -26,7 +26,8 @@ export function valueAt(place, range) {
 }
 
 export function placeOf(value, range) {
-  return Math.min(1, Math.max(0, SCALES[range.scale].place(value, range)));
+  if (value <= range.low) return 0;
+  return value >= range.high ? 1 : SCALES[range.scale].place(value, range);
 }
 
 /** A slider for the trait `control.name`; returns its row. Python's changes move it too. */

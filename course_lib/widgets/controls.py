@@ -1,23 +1,37 @@
 """Sliders, read off a formula's signature."""
 
-from course_lib.formulas.signature import Range, Signature
+from typing import get_args
 
-_GREEK = {"lr": "η", "eta": "η", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠"} | dict(
+from course_lib.formulas.signature import Range, Signature, Tiny
+
+_GREEK = {"delta": "Δ", "lr": "η", "eta": "η", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠", "eta_min": "ηₘᵢₙ", "eta_max": "ηₘₐₓ"} | dict(
     zip("alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(), "αβγδεκλμνξρστφψω", strict=True)
 )
-_NAMES = {"lr": "learning rate", "eps": "epsilon", "decay": "weight decay"}
+_NAMES = {"lr": "learning rate", "eps": "epsilon", "decay": "weight decay"} | {
+    name.lower(): name
+    for name in ("SGD", "SGDW", "Nesterov", "Rprop", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "Rosenbrock", "Beale", "Himmelblau")
+}
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def symbol(name: str) -> str:
     """A hyperparameter's letter: η for lr, β₁ for beta1; its name where it has none."""
+    if name in _GREEK:
+        return _GREEK[name]
     stem = name.rstrip("0123456789")
     return _GREEK[stem] + name[len(stem) :].translate(_SUBSCRIPTS) if stem in _GREEK else name
 
 
 def label(name: str) -> str:
-    """A hyperparameter's name in words."""
+    """A hyperparameter's, a rule's or a surface's name in words."""
+    if name.endswith("_torch"):
+        return f"{label(name.removesuffix('_torch'))} in PyTorch"
     return _NAMES.get(name, name.replace("_", " "))
+
+
+def is_tiny(owner: Signature, name: str) -> bool:
+    """Whether the hyperparameter only keeps a division safe, as ε does: no slider to begin with."""
+    return owner.ranges[name] == get_args(Tiny)[1]
 
 
 def control(owner: Signature, name: str, value: float) -> dict:

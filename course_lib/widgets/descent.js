@@ -3,10 +3,12 @@ import { button, slider } from "./controls.js";
 import { contourPlot, grid } from "./contour_plot.js";
 import { load, make, onNextFrame, onResize, put, show } from "./kit.js";
 import { lossPlot } from "./loss_plot.js";
+import { statePlot } from "./state_plot.js";
 
 /**
  * @typedef {{ key: string, label: string, color: string, column: number, width: number }} Run
- * @typedef {{ runs: Run[], domain: number[][], controls: object[], surface: string[], hyper: string[] }} Spec
+ * @typedef {{ key: string, title: string, color: string, columns: number[] }} Watched
+ * @typedef {{ runs: Run[], watched: Watched[], domain: number[][], controls: object[], surface: string[], hyper: string[] }} Spec
  */
 
 export async function render({ model, el }) {
@@ -29,6 +31,8 @@ export async function render({ model, el }) {
   const buttons = make(controls, "div", "cf-buttons");
   button(buttons, "Reset", "Back to the start values", () => put(model, { ...spec.initial }));
 
+  const states = statePanels(root, spec.watched);
+
   let surface = null;
   const hyper = () => Object.fromEntries(spec.hyper.map((name) => [name, model.get(name)]));
 
@@ -47,12 +51,14 @@ export async function render({ model, el }) {
   function draw() {
     const values = hyper(), steps = model.get("steps"), start = model.get("start"), step = Math.min(model.get("step"), steps);
     drawSurface(values);
-    const runs = spec.runs.map((run) => ({ ...run, ...walk(code[run.key](start, steps, values), code[run.key].columns.length, surface) }));
+    const walks = Object.fromEntries(spec.runs.map(({ key }) => [key, code[key](start, steps, values)]));
+    const runs = spec.runs.map((run) => ({ ...run, ...walk(walks[run.key], code[run.key].columns.length, surface) }));
     const recorded = model.get("recorded");
     if (recorded?.length) runs.push({ ...RECORDED, ...replay(recorded, surface) });
     contour.paths(runs, step, start);
     losses.curves(runs, steps, step, surface.top);
     for (const [key, row] of Object.entries(rows)) showResult(row, runs.find((r) => r.key === key), step);
+    states.draw((key, column) => every(walks[key], column, code[key].columns.length), step);
     scrubber(step, steps);
     contour.node.setAttribute("aria-label", `${spec.title}. ${runs.map((r) => `${r.label}: ${result(r, step)}`).join(". ")}.`);
     losses.node.setAttribute("aria-label", `Loss over ${steps} steps. ${runs.map((r) => `${r.label} ends ${result(r, steps)}`).join(". ")}.`);
@@ -63,6 +69,7 @@ export async function render({ model, el }) {
   traits.forEach((name) => model.on(`change:${name}`, ask));
   root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the sliders' arrow keys
   const stop = [onResize(plots, (width) => { contour.resize(width); draw(); }), onResize(lossBox, (width) => losses.resize(width))];
+  if (spec.watched.length) stop.push(onResize(states.node, (width) => { states.resize(width); ask(); }));
   return () => {
     stop.forEach((end) => end());
     ask.cancel();
@@ -120,6 +127,27 @@ function showResult(row, run, step) {
   row.classList.toggle("cf-diverged", gone);
   number.textContent = gone ? "diverged" : show(run.above[Math.min(step, run.above.length - 1)]);
   unit.textContent = `at step ${gone ? run.diverged : Math.min(step, run.above.length - 1)}`;
+}
+
+/** One column of a run's rows. */
+const every = (rows, column, width) => Array.from({ length: rows.length / width }, (_, k) => rows[k * width + column]);
+
+/** The plots of what the rules remember, side by side: { node, resize(width), draw(read, step) } with `read(key, column)`. */
+function statePanels(parent, watched) {
+  const node = make(parent, "div", "cf-states");
+  node.hidden = !watched.length;
+  const panels = watched.map((state) => ({ ...state, plot: statePlot(node, state.title, state.color) }));
+  if (watched.length) make(node, "p", "cf-note").textContent = "What the rule remembers, over the steps: x solid, y dashed.";
+  return {
+    node,
+    resize(width) {
+      const columns = Math.min(panels.length, Math.max(1, Math.floor(width / 220)));
+      panels.forEach(({ plot }) => plot.resize(Math.floor(width / columns)));
+    },
+    draw(read, step) {
+      panels.forEach(({ key, columns, plot }) => plot.draw(columns.map((column) => read(key, column)), step));
+    },
+  };
 }
 
 /** The slider under the plot that goes back and forth in time. */

@@ -1,5 +1,5 @@
 // The loss above its floor, step by step, on a log axis.
-import { axisBottom, axisLeft, line, scaleLinear, scaleLog, select } from "./vendor/d3.js";
+import { axisBottom, axisLeft, scaleLinear, scaleLog, select } from "./vendor/d3.js";
 import { make, power } from "./kit.js";
 
 const MARGIN = { top: 18, right: 10, bottom: 26, left: 40 };
@@ -51,9 +51,15 @@ export function lossPlot(parent, title) {
       y.domain([low, 10 ** Math.ceil(Math.log10(Math.max(10 * low, ...seen)))]);
       x.domain([0, steps]);
       drawAxes(width);
-      const path = line((_, k) => x(k).toFixed(1), (z) => y(Math.max(low, Math.min(top, z))).toFixed(1));
-      const curve = (above) => path(Array.from(above).slice(0, 1 + above.findLastIndex((z) => Number.isFinite(z) && z < top)));
-      select(drawn).selectAll("path").data(runs).join("path").attr("class", "cf-path").style("--rule", (r) => r.color).attr("d", (r) => curve(r.above));
+      const places = Array.from({ length: steps + 1 }, (_, k) => x(k).toFixed(1));
+      const curve = (above) => {
+        let d = "";
+        const end = Math.min(steps, above.findLastIndex((z) => Number.isFinite(z) && z < top));
+        for (let k = 0; k <= end; k++)
+          d += `${k ? "L" : "M"}${places[k]},${y(Math.max(low, Math.min(top, above[k]))).toFixed(1)}`;
+        return d;
+      };
+      select(drawn).selectAll("path").data(runs).join((enter) => enter.append("path").attr("class", "cf-path")).style("--rule", (r) => r.color).attr("d", (r) => curve(r.above));
       for (const end of ["x1", "x2"]) now.setAttribute(end, x(step));
     },
   };

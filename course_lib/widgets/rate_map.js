@@ -33,13 +33,15 @@ export async function render({ model, el }) {
   /** A run's rows: loss, w and Δ at t = 0, 1, … */
   const walk = (lr, momentum, condition_number) => code.run(spec.start, spec.steps, { lr, momentum, condition_number, angle: 0 });
   const WIDTH = code.run.columns.length;
+  /** The rate between two windows of a run's energies, the second as late as doubles hold them. */
   const measure = (rows, lr, momentum) => {
-    const energies = (from) => Array.from({ length: spec.window }, (_, k) => {
-      const at = (from + k) * WIDTH;
-      return code.energy(rows[at], rows[at + 3], rows[at + 4], lr, momentum);
-    });
-    const half = spec.steps / 2, first = half - spec.window + 1;
-    return code.measured_rate(...energies(first), ...energies(first + half), half);
+    const energy = (k) => code.energy(rows[k * WIDTH], rows[k * WIDTH + 3], rows[k * WIDTH + 4], lr, momentum);
+    const [smallest, largest] = spec.held;
+    let last = spec.steps, end = energy(last);
+    while (last > 2 * spec.window && !(end > smallest && end < largest)) end = energy(--last);
+    if (end === 0 || !Number.isFinite(end)) return end === 0 ? 0 : Infinity;
+    const half = Math.floor(last / 2), until = (k) => Array.from({ length: spec.window }, (_, i) => energy(k - spec.window + 1 + i));
+    return code.measured_rate(...until(half), ...until(last), last - half);
   };
   const rates = {
     theory: (kappa) => (lr, m) => code.worst_momentum_rate(lr, m, kappa),
@@ -88,13 +90,12 @@ function headline(parent) {
   const box = make(parent, "div", "cf-result", { role: "status" });
   box.style.setProperty("--rule", "var(--cf-rule-momentum)");
   make(box, "span", "cf-label").textContent = "error shrinks, a step, by";
-  const number = make(box, "span", "cf-number"), unit = make(box, "span", "cf-unit");
-  const source = make(box, "span", "cf-label");
+  const number = make(box, "span", "cf-number"), note = make(box, "span", "cf-note");
   return (theory, measured) => {
     const diverges = measured >= 1;
     number.textContent = diverges ? "diverges" : `× ${show(measured)}`;
-    unit.textContent = diverges ? `× ${show(measured)}` : `${show(stepsADigit(measured))} steps a digit`;
-    source.textContent = `theory says × ${show(theory)}`;
+    const pace = diverges ? `grows × ${show(measured)}` : `${show(stepsADigit(measured))} steps a digit`;
+    note.textContent = `${pace}; theory says × ${show(theory)}`;
     box.classList.toggle("cf-diverged", diverges);
     return `measured ${show(measured)}, predicted ${show(theory)}${diverges ? ", diverges" : ""}`;
   };
@@ -103,7 +104,8 @@ function headline(parent) {
 /** Steps until the error has shrunk to a tenth. */
 const stepsADigit = (rate) => -1 / Math.log10(rate);
 
-const color = (rate) => interpolateViridis(1 - Math.min(1, Math.max(0, Math.log(stepsADigit(rate)) / Math.log(SLOWEST))));
+const COLORS = Array.from({ length: 256 }, (_, k) => [...interpolateViridis(1 - k / 255).match(/\w\w/g).map((hex) => parseInt(hex, 16)), 255]);
+const color = (rate) => COLORS[Math.round(255 * Math.min(1, Math.max(0, Math.log(stepsADigit(rate)) / Math.log(SLOWEST))))];
 
 function rateMap(parent, range, choose) {
   const box = make(parent, "div", "cf-map");
@@ -123,7 +125,10 @@ function rateMap(parent, range, choose) {
   let width = 0, now = [0, 0];
   const x = (lr) => placeOf(lr, range.lr) * width, y = (m) => (1 - placeOf(m, range.momentum)) * height;
   const clamp = (u) => Math.min(1, Math.max(0, u));
-  const move = (u, v) => choose({ lr: valueAt(clamp(u), range.lr), momentum: valueAt(clamp(v), range.momentum) });
+  const move = (u, v) => {
+    now = [clamp(u), clamp(v)];
+    choose({ lr: valueAt(now[0], range.lr), momentum: valueAt(now[1], range.momentum) });
+  };
   const at = (event) => {
     const area = back.getBoundingClientRect();
     move((event.clientX - area.left) / area.width, 1 - (event.clientY - area.top) / area.height);
@@ -154,16 +159,16 @@ function rateMap(parent, range, choose) {
     },
     paint(rate, [columns, rows]) {
       [canvas.width, canvas.height] = [columns, rows];
-      const pen = canvas.getContext("2d");
-      for (let j = 0; j < rows; j++)
+      const pen = canvas.getContext("2d"), image = pen.createImageData(columns, rows);
+      const rates = Array.from({ length: columns }, (_, i) => range.lr.low * (range.lr.high / range.lr.low) ** ((i + 0.5) / columns));
+      for (let j = 0; j < rows; j++) {
+        const m = 1 - (1 - range.momentum.low) * ((1 - range.momentum.high) / (1 - range.momentum.low)) ** (1 - (j + 0.5) / rows);
         for (let i = 0; i < columns; i++) {
-          const lr = range.lr.low * (range.lr.high / range.lr.low) ** ((i + 0.5) / columns);
-          const m = 1 - (1 - range.momentum.low) * ((1 - range.momentum.high) / (1 - range.momentum.low)) ** (1 - (j + 0.5) / rows);
-          const value = rate(lr, m);
-          if (!(value < 1)) continue; // diverging settings stay empty
-          pen.fillStyle = color(value);
-          pen.fillRect(i, j, 1, 1);
+          const value = rate(rates[i], m);
+          if (value < 1) image.data.set(color(value), 4 * (j * columns + i)); // diverging settings stay empty
         }
+      }
+      pen.putImageData(image, 0, 0);
     },
     /** The stability edge, the two lines of critical damping, and the best setting where they cross. */
     lines(code, kappa) {

@@ -1,5 +1,7 @@
 """RateMap: how fast momentum converges, for every learning rate and momentum at once."""
 
+import math
+
 import torch
 import traitlets
 from torch.func import vmap
@@ -16,6 +18,7 @@ from course_lib.widgets.controls import control
 from course_lib.widgets.figure import Figure
 
 STEPS, WINDOW = 240, 24
+SMALLEST, LARGEST = 1e-290, 1e290  # energies that a double holds with all its digits
 
 
 class RateMap(Figure):
@@ -37,17 +40,23 @@ class RateMap(Figure):
 
     def __init__(self, condition_number: float = 10.0, *, lr: float = 0.05, momentum: float = 0.5, view: str = "theory"):
         of_rule, of_surface = signature(momentum_rule), signature(quadratic, inputs=("w",))
-        of_rule.check("lr", lr)
-        of_rule.check("momentum", momentum)
-        of_surface.check("condition_number", condition_number)
         super().__init__(figure="rate_map", lr=lr, momentum=momentum, condition_number=condition_number, view=view)
         self._start = [float(x) for x in SURFACES["quadratic"].start]
         x, y = Range(1e-3, 1e2, "log"), Range(0.0, 0.99, "decay")
         controls = {c["name"]: c for c in (control(of_rule, "lr", lr), control(of_rule, "momentum", momentum), control(of_surface, "condition_number", condition_number))}
         controls["lr"]["range"] |= {"low": x.low, "high": x.high}
         controls["momentum"]["range"] |= {"low": y.low, "high": y.high}
-        self.spec = {"controls": list(controls.values()), "start": self._start, "steps": STEPS, "window": WINDOW}
+        self.spec = {"controls": list(controls.values()), "start": self._start, "steps": STEPS, "window": WINDOW, "held": [SMALLEST, LARGEST]}
         self.code = _javascript()
+
+    @traitlets.validate("lr", "momentum", "condition_number")
+    def _within_limits(self, proposal):
+        name = proposal["trait"].name
+        owner = signature(quadratic, inputs=("w",)) if name == "condition_number" else signature(momentum_rule)
+        owner.check(name, proposal["value"])
+        if name == "lr" and proposal["value"] == 0:
+            raise ValueError("lr must be above 0, as the map's axis is logarithmic, got 0.0.")
+        return proposal["value"]
 
     @property
     def predicted_rate(self) -> float:
@@ -56,13 +65,17 @@ class RateMap(Figure):
 
     @property
     def measured_rate(self) -> float:
-        """The factor a step of a real run of the momentum rule with this setting."""
+        """The factor a step of a real run of the momentum rule with this setting, as late as doubles hold its energy."""
         lr, momentum, condition_number = self._setting()
         path = sweep(momentum_rule, quadratic, self._start, STEPS, lr=lr, momentum=momentum, condition_number=condition_number)[:, 0]
         losses = vmap(lambda w: quadratic(w, condition_number=condition_number))(path[1:])
         energies = vmap(convergence.energy, in_dims=(0, 0, None, None))(losses, (path[:-1] - path[1:]) / lr, lr, momentum)
-        half = STEPS // 2
-        return convergence.measured_rate(energies[half - WINDOW : half], energies[-WINDOW:], torch.tensor(half)).item()
+        held = (energies > SMALLEST) & (energies < LARGEST)
+        last = max([2 * WINDOW, *(held.nonzero().flatten() + 1).tolist()])
+        half, end = last // 2, energies[last - 1].item()
+        if end == 0 or not math.isfinite(end):
+            return 0.0 if end == 0 else math.inf
+        return convergence.measured_rate(energies[half - WINDOW : half], energies[last - WINDOW : last], torch.tensor(last - half)).item()
 
     def _setting(self) -> tuple[torch.Tensor, ...]:
         return tuple(torch.tensor(x, dtype=torch.float64) for x in (self.lr, self.momentum, self.condition_number))
@@ -71,10 +84,11 @@ class RateMap(Figure):
     def alt(self) -> str:
         """The figure's result in words."""
         best_lr, best = (x.item() for x in convergence.best_momentum(self._setting()[2]))
+        measured = self.measured_rate
         return (
             f"Map of momentum's convergence rate on a quadratic of condition number {self.condition_number:g}, over learning rate and momentum. "
             f"It is best, {best**0.5:.3g} a step, at learning rate {best_lr:.3g} and momentum {best:.3g}. "
-            f"At learning rate {self.lr:g} and momentum {self.momentum:g} theory predicts {self.predicted_rate:.3g}; a run measures {self.measured_rate:.3g}."
+            f"At learning rate {self.lr:g} and momentum {self.momentum:g} theory predicts {self.predicted_rate:.3g}; a run measures {measured:.3g}{', so it diverges' if measured >= 1 else ''}."
         )
 
 
