@@ -286,7 +286,7 @@ def radam(w, g, t, m=0.0, v=0.0, *, lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: 
     v = beta2 * v + (1 - beta2) * g**2
     m_hat = m / (1 - beta1**t)
     longest = 2 / (1 - beta2) - 1
-    length = torch.as_tensor(longest - 2 * t * beta2**t / (1 - beta2**t), dtype=w.dtype)
+    length = (longest - 2 * t * beta2**t / (1 - beta2**t)) * torch.ones_like(v)
     r = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
     adaptive = (r * (1 - beta2**t)).clamp(min=0).sqrt() / (v.sqrt() + eps)
     return w - lr * m_hat * torch.where(length > 5, adaptive, torch.ones_like(v)), m, v

@@ -43,7 +43,23 @@
     }
   }
 
+  /** The page is parsed. Earlier than DOMContentLoaded, which waits for every deferred script: icons, MathJax. */
+  const parsed = new Promise((resolve) => {
+    const look = () => document.readyState !== "loading" && resolve();
+    document.addEventListener("readystatechange", look);
+    look();
+  });
+
+  /** figures.js, which loads beside this file, has run; or it failed, and `window.courseFigures` stays empty. */
+  const arrived = () => new Promise((resolve) => {
+    const script = document.querySelector('script[src*="figures.js"]');
+    if (window.courseFigures || !script) return resolve();
+    for (const event of ["load", "error"]) script.addEventListener(event, resolve);
+    addEventListener("load", resolve); // after every script, in case it failed before anybody listened
+  });
+
   async function load() {
+    await arrived();
     if (!window.courseFigures) throw new Error("the file figures.js did not load");
     const url = URL.createObjectURL(new Blob([window.courseFigures], { type: "text/javascript" }));
     try {
@@ -53,8 +69,7 @@
     }
   }
 
-  const hosts = new Set(document.querySelectorAll(".course-figure")); // those that are not mounted yet
-  if (!hosts.size) return;
+  const hosts = new Set(); // those that are not mounted yet
   const figures = load(); // at once, so that a page is also ready to be printed
   figures.catch(() => {}); // each figure reports it when its turn comes
 
@@ -90,6 +105,11 @@
       mount(target);
     }
   }, { rootMargin: "600px" });
-  for (const host of hosts) observer.observe(host);
+  parsed.then(() => {
+    for (const host of document.querySelectorAll(".course-figure")) {
+      hosts.add(host);
+      observer.observe(host);
+    }
+  });
   addEventListener("beforeprint", () => [...hosts].forEach(mount));
 })();

@@ -3,15 +3,16 @@ import { axisBottom, axisLeft, contours, scaleLinear, select } from "./vendor/d3
 import { make, onArrows, onDrag, showChosen } from "./kit.js";
 
 const MARGIN = { top: 8, right: 10, bottom: 26, left: 34 };
-const CELLS = 110; // of the grid along x
+export const FINE = 110; // cells of the grid along x
+export const COARSE = 32; // while the surface changes from frame to frame
 const LEVELS = 14;
 const SHADES = 6; // of the dots along a path
 
 let clips = 0;
 
-/** Loss on a grid over the domain: { values (row by row, from the top), columns, rows, highest }. */
-export function grid(loss, [[x0, x1], [y0, y1]]) {
-  const columns = CELLS, rows = Math.round((CELLS * (y1 - y0)) / (x1 - x0));
+/** Loss on a grid over the domain, `columns` wide: { values (row by row, from the top), columns, rows, highest, lowest }. */
+export function grid(loss, [[x0, x1], [y0, y1]], columns) {
+  const rows = Math.round((columns * (y1 - y0)) / (x1 - x0));
   const values = new Float64Array(columns * rows);
   let highest = -Infinity, lowest = Infinity;
   for (let j = 0, k = 0; j < rows; j++)

@@ -1,6 +1,6 @@
 // Descent: a rule walks on a surface. State: start, steps, step (of the scrubber) and one trait for each hyperparameter.
 import { button, slider } from "./controls.js";
-import { contourPlot, grid } from "./contour_plot.js";
+import { COARSE, FINE, contourPlot, grid } from "./contour_plot.js";
 import { load, make, onNextFrame, onResize, put, show } from "./kit.js";
 import { lossPlot } from "./loss_plot.js";
 import { statePlot } from "./state_plot.js";
@@ -36,12 +36,20 @@ export async function render({ model, el }) {
   let surface = null;
   const hyper = () => Object.fromEntries(spec.hyper.map((name) => [name, model.get(name)]));
 
+  let refine = 0;
+
+  /** Contours of the surface as it is now: coarse at once where it changes, fine when it rests. */
   function drawSurface(values) {
-    const key = JSON.stringify(spec.surface.map((name) => values[name]));
+    const shape = spec.surface.map((name) => values[name]), key = JSON.stringify(shape);
     if (surface?.key === key) return;
-    const shape = spec.surface.map((name) => values[name]);
+    clearTimeout(refine);
+    if (surface) refine = setTimeout(() => contourSurface(key, shape, FINE), REST);
+    contourSurface(key, shape, surface ? COARSE : FINE);
+  }
+
+  function contourSurface(key, shape, columns) {
     const loss = (x, y) => code.loss(x, y, ...shape);
-    const cells = grid(loss, spec.domain);
+    const cells = grid(loss, spec.domain, columns);
     const minima = pairs(code.minima ? [code.minima(...shape)].flat() : []);
     const floor = minima.length ? loss(...minima[0]) : Math.min(0, cells.lowest);
     surface = { key, loss, floor, top: 10 * (cells.highest - floor) };
@@ -73,9 +81,12 @@ export async function render({ model, el }) {
   return () => {
     stop.forEach((end) => end());
     ask.cancel();
+    clearTimeout(refine);
     traits.forEach((name) => model.off(`change:${name}`, ask));
   };
 }
+
+const REST = 150; // ms without a change, then the contours are drawn finely
 
 const RECORDED = { key: "recorded", label: "recorded path", color: "var(--cf-recorded)" };
 

@@ -6,6 +6,8 @@ import { load, make, onArrows, onDrag, onNextFrame, onResize, power, put, show, 
 const MARGIN = { top: 24, right: 10, bottom: 40, left: 46 };
 const HEIGHT = 346;
 const CELLS = { theory: [160, 120], measured: [84, 63] };
+const COARSE = { theory: [72, 54], measured: [40, 30] }; // while κ changes from frame to frame
+const REST = 150; // ms without a change, then the map is drawn finely
 const SLOWEST = 1000; // steps a digit, at the dark end of the colors
 const RUN = { height: 190, shown: 120, top: 18, right: 10, bottom: 38, left: 44 };
 
@@ -47,12 +49,15 @@ export async function render({ model, el }) {
     theory: (kappa) => (lr, m) => code.worst_momentum_rate(lr, m, kappa),
     measured: (kappa) => (lr, m) => measure(walk(lr, m, kappa), lr, m),
   };
-  let painted = "";
+  let painted = "", refine = 0;
 
   function draw() {
     const [lr, momentum, kappa, view] = ["lr", "momentum", "condition_number", "view"].map((name) => model.get(name));
     if (painted !== `${view} ${kappa}`) {
-      map.paint(rates[view](kappa), CELLS[view]);
+      clearTimeout(refine);
+      const moving = painted.startsWith(`${view} `);
+      map.paint(rates[view](kappa), (moving ? COARSE : CELLS)[view]);
+      if (moving) refine = setTimeout(() => map.paint(rates[view](kappa), CELLS[view]), REST);
       map.lines(code, kappa);
       painted = `${view} ${kappa}`;
       views.forEach((b) => b.setAttribute("aria-pressed", b.textContent === view));
@@ -72,6 +77,7 @@ export async function render({ model, el }) {
   return () => {
     stop.forEach((end) => end());
     ask.cancel();
+    clearTimeout(refine);
     traits.forEach((name) => model.off(`change:${name}`, ask));
   };
 }

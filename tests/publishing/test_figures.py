@@ -53,7 +53,7 @@ def test_a_page_with_a_figure_and_plots(tiny_book):
     assert page.count('<img alt="Three points."') == 1  # the large plot stays a file
 
     loaded = re.findall(r'(?:src|href)="\.\./(_static/(?:course|mathjax)/[^"?]+)\?v=\w+"', page)
-    names = ("course/figure.css", "course/mount.css", "course/figures.js", "course/mount.js", "course/plots.css", "mathjax/tex-chtml.js")
+    names = ("course/book.css", "course/figure.css", "course/mount.css", "course/figures.js", "course/mount.js", "course/plots.css", "mathjax/tex-chtml.js")
     assert sorted(loaded) == sorted(f"_static/{name}" for name in names)
     for file in loaded:
         assert (tiny_book.html.parents[1] / file).stat().st_size > 0
