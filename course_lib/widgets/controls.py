@@ -4,9 +4,9 @@ from typing import get_args
 
 from course_lib.formulas.signature import Range, Signature, Tiny
 
-_GREEK = {"delta": "Δ", "lr": "η", "eta": "η", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠", "eta_min": "ηₘᵢₙ", "eta_max": "ηₘₐₓ"} | dict(
-    zip("alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(), "αβγδεκλμνξρστφψω", strict=True)
-)
+_GREEK = dict(zip("alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(), "αβγδεκλμνξρστφψω", strict=True)) | {
+    "delta": "Δ", "lr": "η", "eta": "η", "eta_min": "ηₘᵢₙ", "eta_max": "ηₘₐₓ", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠",
+}  # fmt: skip
 _NAMES = {"lr": "learning rate", "eps": "epsilon", "decay": "weight decay"} | {
     name.lower(): name
     for name in ("SGD", "SGDW", "Nesterov", "Rprop", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "Rosenbrock", "Beale", "Himmelblau")
