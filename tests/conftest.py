@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from visit import Visit
 
 from course_lib.publishing.site import write_site
 
@@ -72,23 +72,6 @@ def browser() -> Browser:
         browser = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
         yield browser
         browser.close()
-
-
-@dataclass
-class Visit:
-    """An open page, and everything it asked for or complained about since it was opened."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)  # requests without an answer
-    refused: list[str] = field(default_factory=list)  # answers of 400 and more
-    errors: list[str] = field(default_factory=list)  # console errors and uncaught exceptions
-
-    @property
-    def problems(self) -> list[str]:
-        """Everything that a good page does not have; an empty list on such a page."""
-        foreign = [url for url in self.requests if not url.startswith(("http://127.0.0.1:", "file:", "data:", "blob:"))]
-        return [*foreign, *self.failed, *self.refused, *self.errors]
 
 
 def _visits(browser: Browser):

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 import pytest
-from conftest import Visit
 from figure_reading import Shown, payloads
 from figure_reading import show as shown
+from visit import Visit
 
 from course_lib.experiments import sweep
 from course_lib.formulas.optimizers import RULES
