@@ -4,7 +4,7 @@ import { make, onArrows, onDrag, showChosen } from "./kit.js";
 
 const MARGIN = { top: 8, right: 10, bottom: 26, left: 34 };
 export const FINE = 110; // cells of the grid along x
-export const COARSE = 32; // while the surface changes from frame to frame
+export const COARSE = 28; // while the surface changes from frame to frame
 const LEVELS = 14;
 const SHADES = 6; // of the dots along a path
 
@@ -30,7 +30,7 @@ function contourPaths({ values, columns, rows, highest }, floor, width, height) 
   const low = Math.log10(Math.max(1e-12, (highest - floor) * 1e-4)), high = Math.log10(Math.max(1e-12, highest - floor));
   const levels = Array.from({ length: LEVELS }, (_, k) => low + ((k + 0.5) / LEVELS) * (high - low));
   const logs = Array.from(values, (z) => Math.log10(Math.max(1e-300, z - floor)));
-  const point = ([x, y]) => `${((x / columns) * width).toFixed(1)},${((y / rows) * height).toFixed(1)}`;
+  const point = ([x, y]) => `${Math.round((x / columns) * width * 10) / 10},${Math.round((y / rows) * height * 10) / 10}`; // faster than toFixed
   return contours().size([columns, rows]).thresholds(levels)(logs)
     .map(({ coordinates }) => coordinates.flat().map((ring) => `M${ring.map(point).join("L")}Z`).join(""));
 }
