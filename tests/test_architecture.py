@@ -110,7 +110,7 @@ def undocumented(path: Path):
         if (
             node.decorator_list
             and isinstance(node, ast.FunctionDef)
-            and any(ast.unparse(d).startswith("mistake(") or ast.unparse(d).endswith(".setter") for d in node.decorator_list)
+            and any(ast.unparse(d).startswith("mistake(") or ast.unparse(d).endswith((".also", ".setter")) for d in node.decorator_list)
         ):
             continue
         if not inspect.getdoc(getattr(owner, node.name)) and not (len(node.body) == 1 and isinstance(node.body[0], ast.Return)):
