@@ -210,6 +210,30 @@ def conversion(source: torch.dtype, target: torch.dtype):
     return lambda emit, x: emit("where", x, 1.0, 0.0)
 
 
+# --- linear systems: (emit, the rows of A, the rows of B) -> the rows of X in A X = B
+
+
+def solve(emit, A: list[list], B: list[list]) -> list[list]:
+    """Gaussian elimination; of the rows left, the one with the largest number in the column comes first, as in LAPACK."""
+    n = len(A)
+    rows = [[*a, *b] for a, b in zip(A, B, strict=True)]
+    for k in range(n):
+        for i in range(k + 1, n):
+            larger = emit("gt", emit("abs", rows[i][k]), emit("abs", rows[k][k]))
+            pairs = [(emit("where", larger, y, x), emit("where", larger, x, y)) for x, y in zip(rows[k], rows[i], strict=True)]
+            rows[k], rows[i] = map(list, zip(*pairs, strict=True))
+        for i in range(k + 1, n):
+            factor = emit("div", rows[i][k], rows[k][k])
+            rows[i] = [emit("sub", y, emit("mul", factor, x)) for x, y in zip(rows[k], rows[i], strict=True)]
+    for k in reversed(range(n)):
+        for i in range(k + 1, n):
+            rows[k][n:] = [emit("sub", y, emit("mul", rows[k][i], x)) for x, y in zip(rows[i][n:], rows[k][n:], strict=True)]
+        rows[k][n:] = [emit("div", y, rows[k][k]) for y in rows[k][n:]]
+    return [row[n:] for row in rows]
+
+
+SOLVERS = {"_linalg_solve_ex"}  # their first result is X; the others, LAPACK's factors, have no names
+
 # --- results whose numbers are constants, though an argument isn't: they read its shape alone
 
 CONSTANT = set("zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty new_empty_strided".split())

@@ -47,23 +47,27 @@ def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recu
     """
     of_rule, of_surface = signature(rule), signature(surface, inputs=("w",))
     hyper = hyperparameters(rule, surface)
-    w, state = {"w": (dimension,)}, {k: (dimension,) for k in of_rule.state}
-    if taken := state.keys() & {"w", "loss"}:
+    w, first = {"w": (dimension,)}, of_rule.initial(torch.zeros(dimension, dtype=torch.float64), of_rule.hyper)
+    shapes = {k: tuple(x.shape) for k, x in first.items()}
+    if taken := shapes.keys() & {"w", "loss"}:
         raise TypeError(f"{of_rule.name} has a state called `{taken.pop()}`, a name that the descent itself needs: rename it.")
 
     def one_step(given, state, time, hyper):
         own = {k: hyper[k] for k in of_rule.hyper}
         there = {k: hyper[k] for k in of_surface.hyper}
-        g, loss = grad_and_value(lambda w: surface(w, **there))(given["w"])
-        new, new_state = step(rule, given["w"], g, time["t"], list(state.values()), own)
+        f = lambda w: surface(w, **there)  # noqa: E731
+        g, loss = grad_and_value(f)(given["w"])
+        new, new_state = step(rule, given["w"], g, time["t"], list(state.values()), own, f if of_rule.takes_loss else None)
         results = {"w": new} | dict(zip(of_rule.state, new_state, strict=True))
         for k, x in results.items():
-            if torch.as_tensor(x).shape != (dimension,):
-                raise TypeError(f"{of_rule.name} returned `{k}` with the shape {tuple(torch.as_tensor(x).shape)}, but it starts with {(dimension,)}: keep its shape.")
+            if torch.as_tensor(x).shape != (w | shapes)[k]:
+                raise TypeError(f"{of_rule.name} returned `{k}` with the shape {tuple(torch.as_tensor(x).shape)}, but it starts with {(w | shapes)[k]}: keep its shape.")
         return {"loss": loss} | results
 
-    program = trace(one_step, w, state, {"t": ()}, dict.fromkeys(hyper, ()), name=f"{of_rule.name} on {of_surface.name}")
-    initial = {e: value for k, value in of_rule.state.items() for e in elements(k, (dimension,))}
+    program = trace(one_step, w, shapes, {"t": ()}, dict.fromkeys(hyper, ()), name=f"{of_rule.name} on {of_surface.name}")
+    initial = {}
+    for k, x in of_rule.state.items():
+        initial |= dict(zip(elements(k, shapes[k]), [x] * first[k].numel() if isinstance(x, str) else first[k].flatten().tolist(), strict=True))
     return Recurrence(program, (*elements("w", (dimension,)), *initial), initial, tuple(hyper))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from course_lib.backends.lowering import CONDITIONS, CONSTANT, CONVERSIONS, ELEMENTWISE, LOGICAL, MOVEMENT, PREDICATES, PRODUCTS, REDUCTIONS, RESHAPING, conversion
+from course_lib.backends.lowering import CONDITIONS, CONSTANT, CONVERSIONS, ELEMENTWISE, LOGICAL, MOVEMENT, PREDICATES, PRODUCTS, REDUCTIONS, RESHAPING, SOLVERS, conversion, solve
 from course_lib.backends.names import Names, elements, key
 from course_lib.backends.program import Atom, Instruction, Program, simplify
 
@@ -93,7 +93,7 @@ class Tracer(TorchDispatchMode):
         result = func(*args, **kwargs)
         if symbolic and op not in CONSTANT:
             sources = {key(x): x for x in tensors if x.device.type != "meta"}
-            for x in _tensors((result,)):
+            for x in list(_tensors((result,)))[: 1 if op in SOLVERS else None]:
                 self._record(op, func, args, kwargs, x, sources)
         return result
 
@@ -134,6 +134,8 @@ class Tracer(TorchDispatchMode):
             raise ValueError(_complaint(func, "works on the bits of whole numbers, which a program does not have. Write it without"))
         if op in MOVEMENT:
             return self._moved(op, func, args, kwargs, like)
+        if op in SOLVERS:
+            return self._solved(func, *args[:2], kwargs.get("left", True), like)
         if op in CONVERSIONS:
             return self._converted(args[CONVERSIONS[op]], like.dtype).expand(like.shape)
         if op in ELEMENTWISE:
@@ -161,6 +163,14 @@ class Tracer(TorchDispatchMode):
         if op == "constant_pad_nd":
             rest = [rest[0], *map(self.names.new, rest[1:])]
         return func(moving, *rest, **kwargs)
+
+    def _solved(self, func, A: torch.Tensor, B: torch.Tensor, left: bool, like: torch.Tensor) -> torch.Tensor:
+        """The names of X in A X = B, for one matrix A and a vector or a matrix B."""
+        if A.dim() != 2 or not left:
+            raise ValueError(_complaint(func, "solves A X = B for one square matrix A only. Write it so, or solve one system after the other"))
+        names = [self._converted(x, torch.float64) for x in (A, B.reshape(len(B), -1))]
+        rows = solve(self._emit, *([self._atoms(row) for row in x] for x in names))
+        return torch.tensor([self.names.new(a) for row in rows for a in row], dtype=torch.long).reshape(like.shape)
 
     def _converted(self, x, dtype: torch.dtype) -> torch.Tensor:
         """The names of x's numbers as another type: truncated to whole numbers, or true and false as 1 and 0."""

@@ -1,6 +1,7 @@
 """Formulas at work: thousands of small runs at once, and real networks."""
 
+from course_lib.experiments.data import digits
 from course_lib.experiments.optimizer import Optimizer
 from course_lib.experiments.sweep import sweep
 
-__all__ = ["Optimizer", "sweep"]
+__all__ = ["Optimizer", "digits", "sweep"]

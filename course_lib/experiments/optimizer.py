@@ -13,11 +13,14 @@ class Optimizer(torch.optim.Optimizer):
         optimizer = Optimizer(model.parameters(), momentum, lr=0.1)
 
     Works with parameter groups, learning-rate schedulers, closures and state_dict. Raises TypeError for an unknown
-    hyperparameter, ValueError for one outside its limits, and RuntimeError for a sparse gradient.
+    hyperparameter and for a rule that takes the loss, ValueError for a value outside its limits, and RuntimeError for a
+    sparse gradient.
     """
 
     def __init__(self, params, rule: Callable, **hyper):
         self.rule, self.signature = rule, signature(rule)
+        if self.signature.takes_loss:
+            raise TypeError(f"{self.signature.name} needs the loss as a function of all parameters in one vector. Run it with sweep(rule, loss, start, steps), or take a rule of (w, g, t).")
         super().__init__(params, self.signature.hyper | self._checked(hyper))
 
     def __getstate__(self) -> dict:
@@ -54,7 +57,7 @@ class Optimizer(torch.optim.Optimizer):
         state = self.state[p]
         if not state:
             state["t"] = 0
-            state.update((k, torch.full_like(p, x)) for k, x in self.signature.initial(hyper).items())
+            state.update(self.signature.initial(p, hyper))
         state["t"] += 1
         w, new = step(self.rule, p, p.grad, state["t"], [state[k] for k in self.signature.state], hyper)
         new = [x.clone() if _shares(x, p) or _shares(x, p.grad) else x for x in new]  # both will change in place

@@ -31,12 +31,12 @@ def sweep(rule: Callable, surface: Callable, start, steps: int, *, dtype=torch.f
     w = w.expand(runs, w.shape[-1]).clone()
     own, there = ({k: settings[k].expand(runs) for k in s.hyper} for s in signatures)
     _check_dimension(surface, w, there)
-    slope = grad(lambda w, hyper: surface(w, **hyper))
 
     def one_run(w, state, own, there, t):
-        return step(rule, w, slope(w, there), t, state, own)
+        f = lambda w: surface(w, **there)  # noqa: E731
+        return step(rule, w, grad(f)(w), t, state, own, f if signatures[0].takes_loss else None)
 
-    state = tuple(torch.as_tensor(x, dtype=dtype, device=device).reshape(-1, 1).expand_as(w) for x in signatures[0].initial(own).values())
+    state = vmap(lambda w, own: tuple(signatures[0].initial(w, own).values()))(w, own) if signatures[0].state else ()
     path = [w]
     for t in range(1, int(steps) + 1):
         before = w._version

@@ -28,10 +28,22 @@ from course_lib.formulas.optimizers import (
     sgd_l2,
     sgdw,
 )
+from course_lib.formulas.second_order import (
+    SECOND_ORDER,
+    backtracking_descent,
+    bfgs,
+    broyden,
+    dfp,
+    lbfgs,
+    newton,
+    newton_backtracking,
+    steepest_descent,
+)
 from course_lib.formulas.surfaces import SURFACES, beale, himmelblau, quadratic, ravine, rosenbrock, saddle
 
 __all__ = [
     "RULES",
+    "SECOND_ORDER",
     "SURFACES",
     "adadelta",
     "adagrad",
@@ -41,15 +53,22 @@ __all__ = [
     "adamax",
     "adamw",
     "amsgrad",
+    "backtracking_descent",
     "beale",
+    "bfgs",
+    "broyden",
+    "dfp",
     "gradient_descent",
     "himmelblau",
     "lamb",
+    "lbfgs",
     "lion",
     "momentum",
     "momentum_l2",
     "nadam",
     "nesterov",
+    "newton",
+    "newton_backtracking",
     "quadratic",
     "radam",
     "ravine",
@@ -64,4 +83,5 @@ __all__ = [
     "sgd",
     "sgd_l2",
     "sgdw",
+    "steepest_descent",
 ]

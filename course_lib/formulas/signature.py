@@ -5,6 +5,9 @@
           parameters,  state and       hyperparameters, their
           gradient,    its values      defaults and ranges
           step from 1  at t = 0
+
+A rule that needs more than the gradient, for curvature or a line search, takes the loss itself as a fourth input:
+`def newton(w, g, t, f, *, lr=1.0)`, with f(w) the scalar loss. It works on w as one vector of shape (n,).
 """
 
 import functools
@@ -13,6 +16,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_type_hints
+
+import torch
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ Decay = Annotated[float, Range(0.0, 0.999, "decay", at_least=0.0, below=1.0)]
 Tiny = Annotated[float, Range(1e-12, 1e-1, "log", at_least=0.0)]
 Strength = Annotated[float, Range(1e-5, 1.0, "log", at_least=0.0)]
 
+STEP = ("w", "g", "t")
+LOSS = "f"  # the input of rules that need more than the gradient, after STEP
+
 CONVENTION = "def rule(w, g, t, v=0.0, *, lr=0.1, beta=0.9): …; return w, v"
 
 
@@ -53,12 +61,12 @@ CONVENTION = "def rule(w, g, t, v=0.0, *, lr=0.1, beta=0.9): …; return w, v"
 class Signature:
     """What `signature` reads off a formula: its inputs, its state at t = 0, its hyperparameters and their ranges.
 
-    A state's value at t = 0 is a number, or the name of the hyperparameter that it starts at.
+    A state's value at t = 0 is a number, the name of the hyperparameter that it starts at, or a function of w.
     """
 
     name: str
     inputs: tuple[str, ...]
-    state: dict[str, float | str]
+    state: dict[str, float | str | Callable]
     hyper: dict[str, float]
     ranges: dict[str, Range]
 
@@ -66,12 +74,17 @@ class Signature:
         """Raise a ValueError if `value` is not allowed for the hyperparameter `name`."""
         self.ranges[name].check(f"{self.name}'s {name}", value)
 
-    def initial(self, hyper: dict) -> dict[str, Any]:
-        """The state's values at t = 0 for these hyperparameters."""
-        return {k: hyper[x] if isinstance(x, str) else x for k, x in self.state.items()}
+    @property
+    def takes_loss(self) -> bool:
+        """Whether the rule is handed the loss f as well, after t."""
+        return self.inputs[-1] == LOSS
+
+    def initial(self, w: torch.Tensor, hyper: dict) -> dict[str, torch.Tensor]:
+        """The state at t = 0: tensors of w's shape, or of the shape that a state's own function gives them."""
+        return {k: x(w) if callable(x) else torch.zeros_like(w) + (hyper[x] if isinstance(x, str) else x) for k, x in self.state.items()}
 
 
-def signature(formula: Callable, inputs: tuple[str, ...] = ("w", "g", "t")) -> Signature:
+def signature(formula: Callable, inputs: tuple[str, ...] = STEP) -> Signature:
     """Split a formula's parameters into inputs, state and hyperparameters.
 
     Raises TypeError, with the way to mend it, where the formula breaks the convention; ValueError where a default is
@@ -84,6 +97,8 @@ def signature(formula: Callable, inputs: tuple[str, ...] = ("w", "g", "t")) -> S
         parameters = list(inspect.signature(formula).parameters.values())
     except ValueError as error:
         raise TypeError(f"{name} does not say which arguments it takes. Wrap it in a function like `{CONVENTION}`.") from error
+    if inputs == STEP and [(p.name, p.default) for p in parameters[3:4]] == [(LOSS, inspect.Parameter.empty)]:
+        inputs = (*STEP, LOSS)
     state, hyper = {}, {}
     keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     for position, p in enumerate(parameters):
@@ -92,7 +107,7 @@ def signature(formula: Callable, inputs: tuple[str, ...] = ("w", "g", "t")) -> S
         if p.kind is p.KEYWORD_ONLY:
             hyper[p.name] = _number(name, p, "hyperparameter", "its slider starts there")
         elif position >= len(inputs):
-            starts_at = isinstance(p.default, str) and p.default in keywords
+            starts_at = callable(p.default) and p.default is not p.empty or isinstance(p.default, str) and p.default in keywords
             state[p.name] = p.default if starts_at else _number(name, p, "state", "its value at t = 0; a hyperparameter stands after the `*`")
     given = len(parameters) - len(state) - len(hyper)
     if given < len(inputs):
@@ -151,12 +166,14 @@ def inferred_range(name: str, default: float) -> Range:
     return Range(min(-1.0, 2 * default), max(1.0, -2 * default))
 
 
-def step(rule: Callable, w, g, t, state, hyper: dict) -> tuple[Any, tuple]:
-    """One step of a rule: (w, state) at t from (w, state) at t - 1. `state` is in the signature's order.
+def step(rule: Callable, w, g, t, state, hyper: dict, f: Callable | None = None) -> tuple[Any, tuple]:
+    """One step of a rule: (w, state) at t from (w, state) at t - 1. `state` is in the signature's order; `f` is the loss,
+    for a rule that takes it.
 
     Raises TypeError if the rule returns more or fewer values than its signature promises, or a w of another shape.
     """
-    result = rule(w, g, t, *state, **hyper)
+    inputs = (w, g, t) if f is None else (w, g, t, f)
+    result = rule(*inputs, *state, **hyper)
     values = result if isinstance(result, tuple) else (result,)
     if len(values) != 1 + len(state):
         promised = ", ".join(("w", *signature(rule).state))

@@ -87,12 +87,15 @@ class Descent(Figure):
 
     def _watched(self) -> list[dict]:
         """Where each rule's state stands in the rows that its loop returns: after the loss and the two coordinates."""
-        several = len(self._rules) > 1
-        return [
-            {"key": f"run{k}", "title": f"{symbol(state)}, {label(name)}" if several else symbol(state), "color": _color(name, k), "columns": [3 + 2 * i, 4 + 2 * i]}
-            for k, (name, rule) in enumerate(self._rules.items())
-            for i, state in enumerate(signature(rule).state)
-        ]
+        several, watched = len(self._rules) > 1, []
+        for k, (name, rule) in enumerate(self._rules.items()):
+            column = 3
+            for state, x in signature(rule).initial(torch.zeros(2), signature(rule).hyper).items():
+                columns = [*range(column, column + x.numel())]
+                column += x.numel()
+                if x.shape == (2,):  # a number for each coordinate
+                    watched.append({"key": f"run{k}", "title": f"{symbol(state)}, {label(name)}" if several else symbol(state), "color": _color(name, k), "columns": columns})
+        return watched
 
     def _owner(self, name: str):
         return next(s for s in self._signatures if name in s.hyper)

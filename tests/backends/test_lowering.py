@@ -273,5 +273,24 @@ def test_derivatives_of_derivatives(check):
     check(lambda x, v: jvp(grad(f), (x,), (v,))[1], (2,), (2,), ulps=4096, special=False)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_linear_systems(n, check):
+    """Up to rounding that grows with the matrix's condition number, so that few units in the last place can't be asked for."""
+    away = torch.eye(n, dtype=torch.float64) * 10
+    check(lambda A, b: torch.linalg.solve_ex(A + away, b)[0], (n, n), (n,), ulps=4096, special=False)
+    check(lambda A, b: torch.linalg.solve_ex(A + away.flip(0), b)[0], (n, n), (n, 2), ulps=4096, special=False)
+
+
+def test_a_system_needs_the_largest_number_first(check):
+    zero = torch.tensor([[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
+    check(lambda A, b: torch.linalg.solve_ex(A * zero, b)[0], (3, 3), (3,), ulps=2**24, special=False)
+
+
+@pytest.mark.parametrize("solve", [lambda A, b: torch.linalg.solve_ex(A.expand(2, 2, 2), b.expand(2, 2, 2))[0], lambda A, b: torch.linalg.solve_ex(A, b[None], left=False)[0]])
+def test_other_systems_are_refused(solve, check):
+    with pytest.raises(ValueError, match="solves A X = B for one square matrix A only"):
+        check(solve, (2, 2), (2,))
+
+
 def test_formulas_under_vmap(check):
     check(lambda a, b: vmap(lambda x, y: x / y.norm() + (x > 0).sum())(a, b), (2, 3), (2, 3), ulps=64, special=False)

@@ -34,7 +34,7 @@ def by_loop(rule, surface, start, steps, **hyper):
     """One run by itself, without vmap."""
     own, there = ({k: torch.tensor(hyper.get(k, x), dtype=torch.float64) for k, x in s.hyper.items()} for s in (signature(rule), signature(surface, ("w",))))
     w = torch.tensor(start, dtype=torch.float64)
-    state, path = tuple(x * torch.ones_like(w) for x in signature(rule).initial(own).values()), [w]
+    state, path = tuple(signature(rule).initial(w, own).values()), [w]
     for t in range(1, steps + 1):
         w, state = step(rule, w, torch.func.grad(lambda w: surface(w, **there))(w), t, state, own)
         path.append(w)

@@ -66,8 +66,8 @@ def random(*shape, seed=0, dtype=torch.float64):
 
 
 def initial(rule, w, hyper=None):
-    values = signature(rule).initial(signature(rule).hyper | (hyper or {})).values()
-    return tuple(torch.as_tensor(x, dtype=w.dtype).reshape(-1, *[1] * (w.dim() - 1)).expand_as(w) if torch.is_tensor(x) else torch.full_like(w, x) for x in values)
+    values = signature(rule).hyper | {k: x.reshape(-1, *[1] * (w.dim() - 1)) if torch.is_tensor(x) else x for k, x in (hyper or {}).items()}
+    return tuple(signature(rule).initial(w, values).values())
 
 
 def ours(rule, w, gradients, hyper):

@@ -200,7 +200,31 @@ def test_a_state_may_start_at_a_hyperparameter():
         return w - eta * g, v, eta
 
     assert signature(rule).state == {"v": 0.0, "eta": "lr"}
-    assert signature(rule).initial({"lr": 0.5}) == {"v": 0.0, "eta": 0.5}
+    initial = signature(rule).initial(torch.ones(2), {"lr": 0.5})
+    assert {k: x.tolist() for k, x in initial.items()} == {"v": [0.0, 0.0], "eta": [0.5, 0.5]}
+
+
+def test_a_state_may_start_at_a_function_of_w():
+    def rule(w, g, t, B=lambda w: torch.eye(len(w)), *, lr=0.1):
+        return w - lr * B @ g, B
+
+    assert signature(rule).initial(torch.ones(3), {})["B"].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_a_rule_may_take_the_loss():
+    def rule(w, g, t, f, v=0.0, *, lr=0.1):
+        return w - lr * f(w) * g, v
+
+    found = signature(rule)
+    assert found.takes_loss and found.inputs == ("w", "g", "t", "f") and list(found.state) == ["v"]
+    assert step(rule, torch.ones(1), torch.ones(1), 1, (0.0,), {"lr": 0.5}, lambda w: w.sum())[0] == 0.5
+
+
+def test_a_state_called_f_is_no_loss():
+    def rule(w, g, t, f=0.0):
+        return w - g, f
+
+    assert not signature(rule).takes_loss and signature(rule).state == {"f": 0.0}
 
 
 def test_a_state_cannot_start_at_a_hyperparameter_that_is_not_there():

@@ -4,7 +4,7 @@ import torch
 from figure_reading import show as shown
 from torch.func import grad
 
-from course_lib.formulas import adagrad, adam, momentum, quadratic, rprop
+from course_lib.formulas import adagrad, adam, bfgs, momentum, quadratic, rprop
 from course_lib.formulas.signature import signature, step
 from course_lib.widgets import Descent
 
@@ -12,7 +12,7 @@ from course_lib.widgets import Descent
 def states(rule, fig, steps):
     """Each state variable at the last of some steps, by name."""
     w, hyper = torch.tensor(fig.start, dtype=torch.float64), {k: getattr(fig, k) for k in signature(rule).hyper}
-    state = [torch.full_like(w, x) for x in signature(rule).initial(hyper).values()]
+    state = [*signature(rule).initial(w, hyper).values()]
     for t in range(1, steps + 1):
         w, state = step(rule, w, grad(quadratic)(w), t, state, hyper)
     return dict(zip(signature(rule).state, state, strict=True))
@@ -49,3 +49,12 @@ def test_without_watch_there_is_none(show):
     (figure,) = show(Descent(adam)).figures
     assert figure.host.locator(".cf-state-plot").count() == 0
     assert not figure.host.locator(".cf-states").is_visible()
+
+
+def test_a_rule_with_a_matrix_walks_beside_one_that_is_watched(show):
+    fig = Descent([bfgs, momentum], quadratic, steps=15, watch=True)
+    (figure,) = show(fig).figures
+    plot = figure.host.locator(".cf-state-plot")
+    assert plot.locator(".cf-title").all_text_contents() == ["Δ, momentum"]
+    delta = states(momentum, fig, 15)["delta"]
+    assert plot.get_attribute("aria-label") == f"Δ, momentum over the steps. At step 15: x {shown(delta[0].item())}, y {shown(delta[1].item())}."
