@@ -2,8 +2,8 @@
 import { axisBottom, axisLeft, scaleLinear, scaleLog, select } from "./vendor/d3.js";
 import { make, power, show, showChosen } from "./kit.js";
 
-const MARGIN = { top: 20, right: 12, bottom: 22, left: 46 };
-const HEIGHT = 130;
+const MARGIN = { top: 22, right: 12, bottom: 22, left: 58 };
+const HEIGHT = 132;
 const DASHES = ["none", "3 4"]; // of the coordinates x and y
 const NAMES = ["x", "y"];
 const WIDE = 30; // a state that stays positive and spans more than this ratio is drawn on a log axis
