@@ -5,12 +5,15 @@ from typing import get_args
 from course_lib.formulas.signature import Range, Signature, Tiny
 
 _GREEK = dict(zip("alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(), "αβγδεκλμνξρστφψω", strict=True)) | {
-    "delta": "Δ", "lr": "η", "eta": "η", "eta_min": "ηₘᵢₙ", "eta_max": "ηₘₐₓ", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠",
+    "delta": "Δ", "lr": "η", "eta": "η", "eta_min": "ηₘᵢₙ", "eta_max": "ηₘₐₓ", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠", "damping": "μ",
 }  # fmt: skip
-_NAMES = {"lr": "learning rate", "eps": "epsilon", "decay": "weight decay"} | {
+_NAMES = {
+    "lr": "learning rate", "eps": "epsilon", "decay": "weight decay", "lbfgs": "L-BFGS",
+    "newton_backtracking": "Newton with backtracking", "backtracking_descent": "descent with backtracking",
+} | {
     name.lower(): name
-    for name in ("SGD", "SGDW", "Nesterov", "Rprop", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "Rosenbrock", "Beale", "Himmelblau")
-}
+    for name in ("SGD", "SGDW", "Nesterov", "Rprop", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam", "Lion", "Muon", "Newton", "Broyden", "DFP", "BFGS", "Rosenbrock", "Beale", "Himmelblau")
+}  # fmt: skip
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 

@@ -1,0 +1,110 @@
+"""Exercise: write Newton's step, damped."""
+
+import torch
+
+from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.exercise import Exercise, mistake
+
+
+def newton_step(w, g, H, *, lr=1.0, damping=0.0):
+    """The parameters after one step, with the gradient g and the Hessian H at w."""
+    return w - lr * torch.linalg.solve(H + damping * torch.eye(len(w), dtype=w.dtype), g)
+
+
+@mistake(
+    "w moved by {moved} instead of {should_move}: the right step, the wrong way. The model's slope g + H Δθ is zero at Δθ = −H⁻¹g. "
+    "Look at the sign in front of the rate."
+)
+def uphill(w, g, H, *, lr=1.0, damping=0.0):
+    return w + lr * torch.linalg.solve(H + damping * torch.eye(len(w), dtype=w.dtype), g)
+
+
+@mistake(
+    "w moved by {moved} instead of {should_move}. This is what multiplying by H does. A steep, strongly curved direction needs a short "
+    "step, so g is *divided* by the curvature: solve H x = g for x."
+)
+def multiplies(w, g, H, *, lr=1.0, damping=0.0):
+    return w - lr * (H + damping * torch.eye(len(w), dtype=w.dtype)) @ g
+
+
+@mistake(
+    "One parameter agrees; here w moved by {moved} instead of {should_move}. You divide by the diagonal of H alone, as if each parameter "
+    "had a valley of its own. The other elements say how the slopes depend on each other: solve the whole system."
+)
+def diagonal_alone(w, g, H, *, lr=1.0, damping=0.0):
+    return w - lr * g / (H.diagonal() + damping)
+
+
+@mistake(
+    "One parameter agrees; here w moved by {moved} instead of {should_move}. This is what 1/H does, element by element. The inverse of a "
+    "matrix is another one: solve H x = g for x."
+)
+def element_by_element(w, g, H, *, lr=1.0, damping=0.0):
+    return w - lr * (1 / (H + damping * torch.eye(len(w), dtype=w.dtype))) @ g
+
+
+@mistake(
+    "Without damping all agrees. With μ = {given[damping]} w moved by {moved} instead of {should_move}: the damping has no part in it. "
+    "Look for the argument `damping`."
+)
+def no_damping(w, g, H, *, lr=1.0, damping=0.0):
+    return w - lr * torch.linalg.solve(H, g)
+
+
+@mistake(
+    "Without damping all agrees. With μ = {given[damping]} w moved by {moved} instead of {should_move}: the damping is subtracted. "
+    "It must raise all curvatures, so that the step gets shorter, not longer."
+)
+def damping_subtracted(w, g, H, *, lr=1.0, damping=0.0):
+    return w - lr * torch.linalg.solve(H - damping * torch.eye(len(w), dtype=w.dtype), g)
+
+
+@mistake(
+    "Without damping all agrees. With μ = {given[damping]} w moved by {moved} instead of {should_move}: μ is added to every element of H. "
+    "H + μI has it on the diagonal alone. Look for `torch.eye`."
+)
+def damping_everywhere(w, g, H, *, lr=1.0, damping=0.0):
+    return w - lr * torch.linalg.solve(H + damping, g)
+
+
+@mistake(
+    "With η = 1 all agrees. With η = {given[lr]} your step is {times} times the right one: the rate has no part in it. "
+    "Look for the argument `lr`."
+)
+def no_rate(w, g, H, *, lr=1.0, damping=0.0):
+    return w - torch.linalg.solve(H + damping * torch.eye(len(w), dtype=w.dtype), g)
+
+
+@mistake(
+    "w came out as {yours[w]}, which is the step itself; the parameters after it are {right[w]}. Subtract the step from w."
+)
+def step_alone(w, g, H, *, lr=1.0, damping=0.0):
+    return lr * torch.linalg.solve(H + damping * torch.eye(len(w), dtype=w.dtype), g)
+
+
+CURVED = tensor([[3.0, 1.0], [1.0, 2.0]])
+SADDLE = tensor([[1.0, 0.5], [0.5, -2.0]])
+THREE = tensor([[4.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 2.0]])
+
+check = Exercise(
+    newton_step,
+    returns=("w",),
+    cases=[
+        once("one parameter", "With one parameter H is the curvature: the step is the slope divided by it.",
+             w=tensor([2.0]), g=tensor([6.0]), H=tensor([[4.0]])),
+        once("two parameters", "One parameter agrees: look at how you divide by a matrix.",
+             w=tensor([1.0, -2.0]), g=tensor([2.0, -1.0]), H=CURVED),
+        once("with damping", "Without damping all agrees: look at H + μI.",
+             w=tensor([1.0, -2.0]), g=tensor([2.0, -1.0]), H=CURVED, damping=0.5),
+        once("a smaller rate", "A full step agrees: look for the argument `lr`.",
+             w=tensor([1.0, -2.0]), g=tensor([2.0, -1.0]), H=CURVED, lr=0.25),
+        once("beside a saddle", "H has a negative curvature here, and the step goes as the formula says: look for an absolute value or a root.",
+             w=tensor([0.5, 0.3]), g=tensor([1.0, -0.5]), H=SADDLE, damping=0.25),
+        once("three parameters in float32", "float64 agrees: look for a matrix made in another precision than that of w.",
+             w=tensor([1.0, 0.0, -1.0]).float(), g=tensor([1.0, 2.0, -3.0]).float(), H=THREE.float(), lr=0.5, damping=0.1),
+    ],
+    mistakes=[
+        uphill, multiplies, diagonal_alone, element_by_element, no_damping, damping_subtracted, damping_everywhere, no_rate, step_alone,
+    ],
+    source="Newton's step of slide 11",
+)  # fmt: skip
