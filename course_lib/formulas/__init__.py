@@ -1,5 +1,8 @@
 """The blackboard: each formula of the lecture as one pure function."""
 
+from course_lib.formulas.gradients import clip_by_global_norm, clip_by_norm, clip_by_value, clipped
+from course_lib.formulas.objective import least_squares, line, logistic_loss, sine, squared_error, unit
+from course_lib.formulas.matrices import MATRIX_RULES, muon
 from course_lib.formulas.optimizers import (
     RULES,
     adadelta,
@@ -42,6 +45,7 @@ from course_lib.formulas.second_order import (
 from course_lib.formulas.surfaces import SURFACES, beale, himmelblau, quadratic, ravine, rosenbrock, saddle
 
 __all__ = [
+    "MATRIX_RULES",
     "RULES",
     "SECOND_ORDER",
     "SURFACES",
@@ -57,14 +61,22 @@ __all__ = [
     "beale",
     "bfgs",
     "broyden",
+    "clip_by_global_norm",
+    "clip_by_norm",
+    "clip_by_value",
+    "clipped",
     "dfp",
     "gradient_descent",
     "himmelblau",
     "lamb",
     "lbfgs",
+    "least_squares",
+    "line",
     "lion",
+    "logistic_loss",
     "momentum",
     "momentum_l2",
+    "muon",
     "nadam",
     "nesterov",
     "newton",
@@ -83,5 +95,8 @@ __all__ = [
     "sgd",
     "sgd_l2",
     "sgdw",
+    "sine",
+    "squared_error",
     "steepest_descent",
+    "unit",
 ]
