@@ -74,6 +74,7 @@ def exact_search(f, w, d):
 
 def backtracking_search(f, w, g, d, *, lr=1.0, shrink=0.5, c1=1e-4):
     """The first of lr, lr·shrink, lr·shrink², … that lowers f enough: by c1 of what the slope promises.
+    If none of TRIALS does, the next one, untried.
 
     Source: Armijo (1966); slide 11.
     """
@@ -88,7 +89,8 @@ def backtracking_search(f, w, g, d, *, lr=1.0, shrink=0.5, c1=1e-4):
 def wolfe_search(f, w, g, d, *, c1=1e-4, c2=0.9):
     """An η after which f is low enough (Armijo) and its slope along d flat enough (Wolfe), by bisection.
 
-    Too long a step becomes the upper end of the search, too short a one the lower.
+    Too long a step becomes the upper end of the search, too short a one the lower. If none of TRIALS
+    fits, the next one, untried: then pᵀq may be negative, and B stays as it is.
     Source: Wolfe (1969); Burke, Lewis and Overton (2008) for the bisection.
     """
     here, slope = f(w), g @ d
