@@ -151,7 +151,7 @@ def newton_backtracking(w, g, t, f, *, damping: Damping = 0.0, c1: Strength = 1e
 
 def identity(w):
     """The matrix that changes nothing: B at t = 0."""
-    return torch.eye(len(w), dtype=w.dtype, device=w.device)
+    return torch.diag(torch.ones_like(w))
 
 
 def broyden_update(B, p, q, xi):
@@ -209,7 +209,7 @@ def bfgs(w, g, t, f, B=identity):
 
 def history(w):
     """Room for the last pairs, newest first, of shape (DEEPEST, n): zeros at t = 0."""
-    return torch.zeros(DEEPEST, len(w), dtype=w.dtype, device=w.device)
+    return torch.zeros_like(w).repeat(DEEPEST, 1)
 
 
 def two_loops(g, P, Q, memory):
