@@ -27,7 +27,8 @@ class TinyBook:
         self.folder = folder
         (folder / "book").mkdir()
         shutil.copy(ROOT / "_config.yml", folder)
-        shutil.copy(ROOT / "book" / "favicon.svg", folder / "book")
+        for icon in (ROOT / "book").glob("favicon.*"):
+            shutil.copy(icon, folder / "book")
         (folder / "_toc.yml").write_text("format: jb-book\nroot: book/page\n")
 
     def build(self, *cells: str | tuple[str, dict], **env: str) -> subprocess.CompletedProcess:
