@@ -1,5 +1,5 @@
 # make book    the book, from the sources in book/, as HTML
-# make test    every test; some of them with ARGS="tests/formulas -x"
+# make test    every test, on all cores; some of them with ARGS="tests/formulas -x", on one core with ARGS="-n0"
 # make site    what is published: the HTML, the notebooks and the library's wheel
 # make bench   our code side by side with its peers
 # make clean   removes what these wrote, but for .venv
@@ -14,7 +14,7 @@ book: .venv/.installed
 	@$(BIN)/python -c "import pathlib; print('The book:', pathlib.Path('_build/html/index.html').resolve().as_uri())"
 
 test: .venv/.installed
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 site: book
 	@$(BIN)/python -m course_lib.publishing.site _build/site

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
+from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 from visit import Visit
 
@@ -17,6 +19,9 @@ from course_lib.publishing.site import write_site
 
 ROOT = Path(__file__).parents[1]
 LOCAL_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
+os.environ.setdefault("COURSE_CACHE", str(ROOT / "_build" / "cache"))  # compiled code stays in the project's folder
+torch.set_num_threads(1)  # all tensors here are small, and tests run side by side
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the notebooks that they execute
 BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", LOCAL_ONLY]
 
 
@@ -25,7 +30,9 @@ def built_book() -> Path:
     """The folder of the book's HTML, built as `make book` builds it; pages that did not change come from its cache."""
     programs = os.path.relpath(Path(sys.executable).parent, ROOT)  # those of this very environment, which is as it is
     make = ["make", "--no-print-directory", "--old-file=.venv/.installed", f"BIN={programs}", "book"]
-    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    (ROOT / "_build").mkdir(exist_ok=True)
+    with FileLock(ROOT / "_build" / "book.lock"):  # of the processes that test side by side the first one builds
+        done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     if done.returncode:
         pytest.fail(f"make book failed:\n{done.stdout}\n{done.stderr}", pytrace=False)
     return ROOT / "_build" / "html"

@@ -17,7 +17,7 @@ LIBRARY = ROOT / "course_lib"
 # From the ground up. A package may import from the lines below its own, not from its neighbors on the line.
 LAYERS = [{"formulas"}, {"backends", "parallel"}, {"experiments"}, {"exercises", "widgets"}, {"publishing"}]
 HEIGHT = {package: k for k, layer in enumerate(LAYERS) for package in layer}
-WITH_THE_BOOK = {"jupyter-book": {"sphinx", "docutils", "nbformat", "yaml", "myst_nb"}}  # what the extra `book` brings along
+WITH_THE_BOOK = {"jupyter-book": {"sphinx", "docutils", "nbformat", "yaml", "myst_nb", "jupyter_cache"}}  # what the extra `book` brings along
 COMES_WITH = {"anywidget": {"traitlets"}, "scikit-learn": {"sklearn"}}
 
 MODULES = sorted(LIBRARY.rglob("*.py"))

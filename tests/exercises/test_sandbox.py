@@ -2,6 +2,7 @@
 
 import _thread
 import random
+import signal
 import sys
 import threading
 import time
@@ -118,10 +119,14 @@ def test_the_stop_button_stops_the_readers_code():
         finally:
             ended.set()
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process that tests for another one ignores it
     timer = threading.Timer(0.2, _thread.interrupt_main)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        limited(forever, 10.0)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            limited(forever, 10.0)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended.is_set()
     timer.join()
 
