@@ -3,6 +3,7 @@
 from course_lib.formulas.gradients import clip_by_global_norm, clip_by_norm, clip_by_value, clipped
 from course_lib.formulas.objective import least_squares, line, logistic_loss, sine, squared_error, unit
 from course_lib.formulas.matrices import MATRIX_RULES, muon
+from course_lib.formulas.minibatch import batch_gradient, example_gradients, gradient_covariance, noise_scale
 from course_lib.formulas.optimizers import (
     RULES,
     adadelta,
@@ -58,6 +59,7 @@ __all__ = [
     "adamw",
     "amsgrad",
     "backtracking_descent",
+    "batch_gradient",
     "beale",
     "bfgs",
     "broyden",
@@ -66,6 +68,8 @@ __all__ = [
     "clip_by_value",
     "clipped",
     "dfp",
+    "example_gradients",
+    "gradient_covariance",
     "gradient_descent",
     "himmelblau",
     "lamb",
@@ -81,6 +85,7 @@ __all__ = [
     "nesterov",
     "newton",
     "newton_backtracking",
+    "noise_scale",
     "quadratic",
     "radam",
     "ravine",

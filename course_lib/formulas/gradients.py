@@ -30,15 +30,18 @@ def clip_by_norm(g, limit):
 
 
 def clip_by_global_norm(gradients, limit):
-    """The gradients of several tensors, shortened by one factor so that all of them together are
-    no longer than `limit`.
+    """The gradients of several tensors, shortened by one factor so
+    that all of them together are no longer than `limit`.
 
-    With an infinite entry that becomes NaN and all others 0, as limit / ∞ is 0; with a NaN all become NaN.
-    Source: Pascanu, Mikolov and Bengio (2013); slide 23. Equals torch.nn.utils.clip_grad_norm_(w, limit),
-    but that one multiplies by min(1, limit / (norm + 1e-6)).
+    An infinite entry becomes NaN and makes all others 0, as limit / ∞
+    is 0; a NaN makes all NaN.
+    Source: Pascanu, Mikolov and Bengio (2013); slide 23.
+    Equals torch.nn.utils.clip_grad_norm_(w, limit), but that one
+    multiplies by min(1, limit / (norm + 1e-6)).
     """
     norm = vector_norm(torch.stack([vector_norm(g) for g in gradients]))
-    scale = torch.where(norm <= limit, torch.ones_like(norm), limit / norm)
+    one = torch.ones_like(norm)
+    scale = torch.where(norm <= limit, one, limit / norm)
     return [scale * g for g in gradients]
 
 
@@ -58,7 +61,7 @@ def clipped(rule: Callable, by: Callable = clip_by_norm) -> Callable:
         return rule(w, by(g, limit), t, *rest, **hyper)
 
     parameters = _parameters(found)
-    clipped_rule.__name__ = f"{found.name}_{by.__name__.replace('clip', 'clipped', 1)}"
+    clipped_rule.__name__ = f"{found.name}_{by.__name__.replace('clip', 'clipped', 1).removesuffix('_by_norm')}"
     clipped_rule.__doc__ = f"{found.name} on gradients clipped {by.__name__.removeprefix('clip_').replace('_', ' ')}."
     clipped_rule.__signature__ = inspect.Signature(parameters)
     clipped_rule.__annotations__ = {p.name: p.annotation for p in parameters if p.annotation is not p.empty}

@@ -20,18 +20,24 @@ def orthogonal(G, steps=5):
     return X
 
 
-def muon(w, g, t, m=0.0, *, lr: Rate = 1e-3, momentum: Decay = 0.95, decay: Strength = 0.1):
-    """A step of the same length in every direction of a weight matrix: momentum, looking ahead as
-    Nesterov does, and of it only the directions.
+def muon(
+    w, g, t, m=0.0, *,
+    lr: Rate = 1e-3, momentum: Decay = 0.95, decay: Strength = 0.1,
+):  # fmt: skip
+    """A step of the same length in every direction of a weight matrix:
+    momentum, looking ahead as Nesterov does, and of it the directions.
 
-    `w` has the shape (outputs, inputs). Raises ValueError for a tensor that is no matrix.
-    Source: Jordan et al. (2024), with the decay of Liu et al. (2025). Equals
-    torch.optim.Muon(lr=lr, momentum=momentum, weight_decay=decay), which computes its products in bfloat16.
+    `w` has the shape (outputs, inputs). Raises ValueError for a tensor
+    that is no matrix.
+    Source: Jordan et al. (2024), with the decay of Liu et al. (2025).
+    Equals torch.optim.Muon(lr=lr, momentum=momentum, weight_decay=decay),
+    which computes its products in bfloat16.
     """
     outputs, inputs = w.shape
     m = momentum * m + (1 - momentum) * g
     step = orthogonal((1 - momentum) * g + momentum * m)
-    return w - lr * decay * w - lr * max(1, outputs / inputs) ** 0.5 * step, m
+    scale = max(1, outputs / inputs) ** 0.5
+    return w - lr * decay * w - lr * scale * step, m
 
 
 MATRIX_RULES = {muon.__name__: muon}

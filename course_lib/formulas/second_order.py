@@ -87,19 +87,22 @@ def backtracking_search(f, w, g, d, *, lr=1.0, shrink=0.5, c1=1e-4):
 
 
 def wolfe_search(f, w, g, d, *, c1=1e-4, c2=0.9):
-    """An η after which f is low enough (Armijo) and its slope along d flat enough (Wolfe), by bisection.
+    """An η after which f is low enough (Armijo) and its slope along d
+    flat enough (Wolfe), by bisection.
 
-    Too long a step becomes the upper end of the search, too short a one the lower. If none of TRIALS
-    fits, the next one, untried: then pᵀq may be negative, and B stays as it is.
-    Source: Wolfe (1969); Burke, Lewis and Overton (2008) for the bisection.
+    Too long a step becomes the upper end of the search, too short a
+    one the lower. If none of TRIALS fits, the next one, untried: then
+    pᵀq may be negative, and B stays as it is.
+    Source: Wolfe (1969); Burke, Lewis and Overton (2008), bisection.
     """
     here, slope = f(w), g @ d
     eta = torch.ones_like(here)
     low, high = torch.zeros_like(here), math.inf * torch.ones_like(here)
     for _ in range(TRIALS):
-        long = ~(f(w + eta * d) <= here + c1 * eta * slope)  # so that NaN is too long
+        long = ~(f(w + eta * d) <= here + c1 * eta * slope)  # or NaN
         short = ~long & (grad(f)(w + eta * d) @ d < c2 * slope)
-        low, high = torch.where(short, eta, low), torch.where(long, eta, high)
+        low = torch.where(short, eta, low)
+        high = torch.where(long, eta, high)
         middle = torch.where(high < math.inf, (low + high) / 2, 2 * low)
         eta = torch.where(long | short, middle, eta)
     return eta
@@ -161,7 +164,11 @@ def broyden_update(B, p, q, xi):
     """
     tau = q @ B @ q
     v = p / (p @ q) - B @ q / tau
-    C = torch.outer(p, p) / (p @ q) - torch.outer(B @ q, q @ B) / tau + xi * tau * torch.outer(v, v)
+    C = (
+        torch.outer(p, p) / (p @ q)
+        - torch.outer(B @ q, q @ B) / tau
+        + xi * tau * torch.outer(v, v)
+    )
     return torch.where(curved(p, q), B + C, B)
 
 
@@ -170,12 +177,16 @@ def bfgs_update(B, p, q):
 
     Source: slide 21; Broyden, Fletcher, Goldfarb and Shanno (1970).
     """
-    C = torch.outer(p, p) / (p @ q) * (1 + q @ B @ q / (p @ q)) - (torch.outer(B @ q, p) + torch.outer(p, q @ B)) / (p @ q)
+    C = (
+        torch.outer(p, p) / (p @ q) * (1 + q @ B @ q / (p @ q))
+        - (torch.outer(B @ q, p) + torch.outer(p, q @ B)) / (p @ q)
+    )
     return torch.where(curved(p, q), B + C, B)
 
 
 def curved(p, q):
-    """Whether the loss curves upward along the step, so that B stays positive definite."""
+    """Whether the loss curves upward along the step, so that B stays
+    positive definite."""
     return p @ q > NOISE * vector_norm(p) * vector_norm(q) + NOTHING
 
 
@@ -213,19 +224,22 @@ def history(w):
 
 
 def two_loops(g, P, Q, memory):
-    """B g from the last pairs (p, q) alone, without ever writing B down; the first B is a multiple of the identity.
+    """B g from the last pairs (p, q) alone, without ever writing B down;
+    the first B is a multiple of the identity.
 
     Source: Nocedal (1980).
     """
-    known = [curved(p, q) & (i < memory) for i, (p, q) in enumerate(zip(P, Q, strict=True))]
-    over = [torch.where(k, 1 / (p @ q), 0.0) for k, p, q in zip(known, P, Q, strict=True)]
-    a = []
-    for p, q, o in zip(P, Q, over, strict=True):  # back in time
+    pairs, over, a = [*zip(P, Q, strict=True)], [], []
+    for k, (p, q) in enumerate(pairs):
+        known = curved(p, q) & (k < memory)
+        over.append(torch.where(known, 1 / (p @ q), 0.0))
+    for (p, q), o in zip(pairs, over, strict=True):  # back in time
         a.append(o * (p @ g))
         g = g - a[-1] * q
-    g = torch.where(known[0], P[0] @ Q[0] / (Q[0] @ Q[0]), 1.0) * g
-    for p, q, o, x in reversed([*zip(P, Q, over, a, strict=True)]):  # and forward again
-        g = g + (x - o * (q @ g)) * p
+    p, q = pairs[0]  # the newest: how flat the loss is
+    g = torch.where(over[0] > 0, p @ q / (q @ q), 1.0) * g
+    for (p, q), o, x in reversed([*zip(pairs, over, a, strict=True)]):
+        g = g + (x - o * (q @ g)) * p  # and forward again
     return g
 
 

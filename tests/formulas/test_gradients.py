@@ -125,7 +125,7 @@ def test_traced_and_many_at_once(clip):
 @pytest.mark.parametrize("rule", [*RULES.values(), SECOND_ORDER["lbfgs"]], ids=lambda r: r.__name__)
 def test_a_clipped_rule_has_one_more_hyperparameter(rule, by):
     plain, more = signature(rule), signature(clipped(rule, by))
-    assert more.name == f"{rule.__name__}_clipped{by.__name__.removeprefix('clip')}"
+    assert more.name == rule.__name__ + ("_clipped_by_value" if by is clip_by_value else "_clipped")
     assert (more.inputs, more.state) == (plain.inputs, plain.state)
     assert more.hyper == plain.hyper | {"limit": 1.0}
     assert more.ranges == plain.ranges | {"limit": Range(1e-3, 1e3, "log", at_least=0.0)}
