@@ -1,10 +1,12 @@
 """A program as JavaScript: the same IEEE doubles, so the same numbers, in the reader's browser."""
 
 import json
+import math
 from collections.abc import Iterable
 
-from course_lib.backends.program import Atom, Program
+from course_lib.backends.program import Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
+from course_lib.backends.training import Dialect, Training, statements
 
 _OPERATORS = {
     "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-({})", "fmod": "{} % {}",
@@ -18,7 +20,7 @@ _OPERATORS = {
 _RESERVED = set(
     "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if "
     "implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof "
-    "var void while with yield undefined NaN Infinity Math Float64Array rows row start steps hyper".split()
+    "var void while with yield undefined NaN Infinity Math Float64Array rows row start steps hyper losses bound".split()
 )
 
 
@@ -56,6 +58,43 @@ def loop(name: str, recurrence: Recurrence) -> str:
     return _function(name, step.name, ["start", "steps", "hyper"], lines) + f"{name}.columns = [{', '.join(map(_text, ('loss', *carry)))}];\n"
 
 
+def training(name: str, training: Training) -> str:
+    """`export function name(hyper, steps, bound)`: the losses at t = 0 … steps as a Float64Array; NaN from where one exceeds `bound`."""
+    arrays, constants = training.arrays, training.constants
+    own = _identifiers((*training.hyper, *training.weights, *constants, *arrays), taken=("t", *training.words))
+    dialect = Dialect("let", "let", "const", "0", _Writer)
+    first, step = ([line for nest in nests.nests for line in statements(nest, own, dialect)] for nests in (training.first, training.step))
+    made = training.weights | {k: shape for k, shape in arrays.items() if shape}
+    lines = [
+        *(f"const {own[h]} = hyper[{_text(h)}];" for h in training.hyper),
+        *(f"const {own[k]} = [{', '.join(map(_number, x.ravel().tolist()))}];" for k, x in constants.items()),
+        *(f"const {own[k]} = new Float64Array({math.prod(shape)});" for k, shape in made.items()),
+        *(f"let {own[k]} = 0;" for k, shape in arrays.items() if not shape),
+        "const losses = new Float64Array(steps + 1).fill(NaN);",
+        *first,
+        "for (let t = 0; t <= steps; t++) {",
+        *(f"  {line}" for line in step),
+        f"  if (!({own['loss']} <= bound)) break;",
+        f"  losses[t] = {own['loss']};",
+        "}",
+        "return losses;",
+    ]
+    return _function(name, training.name, ["hyper", "steps", "bound"], lines)
+
+
+class _Writer:
+    """Writes instructions as statements, with the names in `own`."""
+
+    def __init__(self, own: dict[str, str], instructions):
+        self.own = own
+
+    def line(self, i: Instruction) -> str:
+        return f"const {self.own[i.name]} = {_OPERATORS[i.op].format(*(_atom(a, self.own) for a in i.args))};"
+
+    def number(self, atom: Atom) -> str:
+        return _atom(atom, self.own)
+
+
 def _function(name: str, title: str, parameters: list[str], lines: list[str]) -> str:
     return "\n".join((f"// {title}", f"export function {name}({', '.join(parameters)}) {{", *(f"  {line}" for line in lines), "}\n"))
 
@@ -82,9 +121,9 @@ def _text(name: str) -> str:
     return json.dumps(name, ensure_ascii=False)
 
 
-def _identifiers(names: Iterable[str]) -> dict[str, str]:
+def _identifiers(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
     """A JavaScript name for each: `w[0]` becomes `w_0`; where that is taken, by another or by JavaScript (`new`), it gets a `$`."""
-    own, taken = {}, set(_RESERVED)
+    own, taken = {}, _RESERVED | set(taken)
     for name in dict.fromkeys(names):
         plain = "".join(c if f"_{c}".isidentifier() else "_" for c in name).rstrip("_") or "_"
         while plain in taken:

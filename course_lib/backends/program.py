@@ -67,7 +67,7 @@ def simplify(program: Program) -> Program:
     for i in program.instructions:
         args = tuple(same.get(a, a) for a in i.args)
         key = (i.op, *(sorted(args, key=str) if i.op in _COMMUTES else args))
-        short = next((x for x in (_identity(i.op, args), negated.get(args[0]) if i.op == "neg" else None, seen.get(key)) if x is not None), None)
+        short = next((x for x in (identity(i.op, args), negated.get(args[0]) if i.op == "neg" else None, seen.get(key)) if x is not None), None)
         if short is not None:
             same[i.name] = short
             continue
@@ -79,7 +79,7 @@ def simplify(program: Program) -> Program:
     return _renumbered(replace(program, instructions=tuple(_used(kept, outputs)), outputs=outputs))
 
 
-def _identity(op: str, args: tuple[Atom, ...]) -> Atom | None:
+def identity(op: str, args: tuple[Atom, ...]) -> Atom | None:
     """The atom that `op(*args)` is equal to without computing it, if there is one."""
     if op in EXACT and not any(isinstance(a, str) for a in args):
         with np.errstate(all="ignore"):

@@ -10,6 +10,7 @@ from course_lib.backends.names import elements
 from course_lib.backends.program import Program
 from course_lib.backends.trace import trace
 from course_lib.formulas.signature import signature, step
+from course_lib.formulas.surfaces import Surface
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,12 @@ def trace_surface(surface: Callable, dimension: int = 2) -> Program:
         return {"loss": surface(given["w"], **hyper)}
 
     return trace(loss, {"w": (dimension,)}, dict.fromkeys(of_surface.hyper, ()), name=of_surface.name)
+
+
+def trace_minima(surface: Surface) -> Program | None:
+    """Trace a surface's known minima: its hyperparameters to points, flattened; None where none is known."""
+
+    def minima(hyper):
+        return {"minima": torch.stack([torch.as_tensor(x, dtype=torch.float64) for point in surface.minima(**hyper) for x in point])}
+
+    return trace(minima, dict.fromkeys(signature(surface.formula, inputs=("w",)).hyper, ()), name="minima") if surface.minima() else None

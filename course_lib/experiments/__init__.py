@@ -1,7 +1,8 @@
 """Formulas at work: thousands of small runs at once, and real networks."""
 
 from course_lib.experiments.data import digits
+from course_lib.experiments.ensemble import train_ensemble
 from course_lib.experiments.optimizer import Optimizer
 from course_lib.experiments.sweep import sweep
 
-__all__ = ["Optimizer", "digits", "sweep"]
+__all__ = ["Optimizer", "digits", "sweep", "train_ensemble"]

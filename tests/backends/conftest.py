@@ -1,6 +1,13 @@
-"""Compare a traced formula with PyTorch."""
+"""Compare a traced formula with PyTorch; have Triton, its interpreter, and what it makes for a GPU."""
 
+import importlib.util
 import math
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,3 +57,44 @@ def _check(f, *shapes, ulps=2, special=True):
         want = f(*(x.clone() for x in values)).to(torch.float64).flatten()
         torch.testing.assert_close(torch.from_numpy(program(**given)["y"]), want, rtol=tolerance, atol=absolute, equal_nan=True)
     return program
+
+
+@pytest.fixture
+def triton_installed(monkeypatch, tmp_path_factory):
+    """Triton, with folders of its own for what it generates."""
+    if importlib.util.find_spec("triton") is None:
+        there = sys.platform == "linux" and platform.machine() == "x86_64"
+        give_up = pytest.fail if os.environ.get("CI") == "true" and there else pytest.skip
+        give_up("needs Triton: on Linux, pip install -r tests/requirements-triton.txt")
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path_factory.getbasetemp() / "kernels"))
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "triton"))
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+
+
+@pytest.fixture
+def interpreter(triton_installed, monkeypatch):
+    """Triton interprets the kernels of this test. It asks where a kernel is defined, so that other tests of the process may differ."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+
+
+@pytest.fixture
+def machine_code(triton_installed, tmp_path):
+    """`machine_code(kernel, kinds, size, fused, capability=90)` compiles for such a GPU: the PTX, and what it takes of the chip.
+
+    None is needed: Triton brings NVIDIA's assembler along. `kinds` are those of the arguments that are not "i32".
+    """
+
+    def compile(kernel, kinds: dict[str, str], size: int, fused: bool, capability: int = 90):
+        import triton
+        from triton.backends.compiler import GPUTarget
+        from triton.compiler import ASTSource
+
+        signature = {name: kinds.get(name, "i32") for name in kernel.arg_names} | {"SIZE": "constexpr"}
+        source = ASTSource(kernel, signature, {"SIZE": size})
+        done = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"enable_fp_fusion": fused})
+        (tmp_path / "kernel.cubin").write_bytes(done.asm["cubin"])
+        tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+        used = subprocess.run([tool, "-res-usage", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=True).stdout
+        return done.asm["ptx"], {name: int(n) for name, n in re.findall(r"(REG|STACK|LOCAL|SHARED):(\d+)", used)}
+
+    return compile

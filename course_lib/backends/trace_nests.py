@@ -1,0 +1,270 @@
+"""Tracing a step on arrays: matrix products stay products, however wide the network.
+
+Where `trace` writes an instruction for every number, which suits points of the plane, this writes one nest of loops for every
+product, sum and stored result; what works element by element is computed where it is read.
+
+    >>> from course_lib.backends.trace_nests import trace_nests
+    >>> print(trace_nests(lambda a: {"y": (a["W"] @ a["x"]).tanh()}, {"W": (3, 2), "x": (2,)}))
+    mv[i0 < 3] = Σ over j0 < 2 of (W[2 i0 + j0] * x[j0])
+    tanh[i0 < 3] = tanh(mv[i0])
+    y[i0 < 3] = tanh[i0]
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.passes.dialect.common.cse_pass import CSEPass
+
+from course_lib.backends.lowering import ELEMENTWISE, LOGICAL, PRODUCTS
+from course_lib.backends.nests import Index, Load, Nest, Nests, affine, contiguous, variables
+from course_lib.backends.program import Atom, Instruction, identity
+
+At = Callable[["_Lines", tuple], Atom]  # writes what computes the number at an index, and names it
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A tensor while it is traced: its shape, and how to read it; `store` is the array that it stands in, row by row, if it does."""
+
+    shape: tuple[int, ...]
+    at: At
+    store: str | None = None
+
+
+class _Lines:
+    """The lines of one nest; the same line is written once."""
+
+    def __init__(self):
+        self.lines: dict[tuple, Load | Instruction] = {}
+
+    def emit(self, op: str, *args: Atom) -> Atom:
+        short = identity(op, args)
+        return self._once((op, *args), lambda name: Instruction(name, op, args)) if short is None else short
+
+    def load(self, array: str, index: Index) -> str:
+        return self._once(("load", array, index), lambda name: Load(name, array, index))
+
+    def _once(self, key: tuple, make: Callable) -> str:
+        if key not in self.lines:
+            self.lines[key] = make(f"#{len(self.lines)}")
+        return self.lines[key].name
+
+
+def trace_nests(function: Callable, inputs: dict[str, tuple[int, ...]]) -> Nests:
+    """Trace `function(dict of float64 tensors) -> dict of tensors`, given the shape of each input by its name.
+
+    Raises ValueError, with the operator, for what nests of loops can't hold, and where the nests do not compute what PyTorch does.
+    """
+    if empty := [k for k, shape in inputs.items() if 0 in shape]:
+        raise ValueError(f"`{empty[0]}` has the shape {inputs[empty[0]]}: there is nothing to loop over.")
+    names, results = list(inputs), []
+
+    def compute(tensors) -> dict[str, torch.Tensor]:
+        return function({k: x.clone() for k, x in zip(names, tensors, strict=True)})  # a formula may write into what it gets
+
+    def flat(*tensors):
+        found = compute(tensors)
+        if both := found.keys() & inputs.keys():
+            raise ValueError(f"`{min(both)}` is the name of an input and of a result: rename one of them.")
+        results[:] = found
+        return list(found.values())
+
+    points = [[_point(shape, turn) for shape in inputs.values()] for turn in (0, 1)]
+    try:
+        graph = CSEPass()(make_fx(flat)(*points[0])).graph_module
+    except RuntimeError as error:
+        raise ValueError(f"The formula can't be traced: {error} Choose between values with torch.where; take no number out of a tensor.") from error
+    nests = _Tracer(graph, names, results).nests()
+    for point in points:
+        want, got = compute(point), nests(**dict(zip(names, (x.numpy() for x in point), strict=True)))
+        for name, x in want.items():
+            if not np.allclose(x.numpy(), got[name], rtol=1e-9, atol=1e-12):
+                raise ValueError(f"As nests of loops `{name}` is {got[name].tolist()}, but PyTorch gives {x.tolist()}: the formula leaves PyTorch somewhere.")
+    return nests
+
+
+def _point(shape: tuple[int, ...], turn: int) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(turn))
+
+
+class _Tracer:
+    def __init__(self, graph: torch.fx.GraphModule, names: list[str], results: list[str]):
+        self.graph, self.names, self.results = graph, iter(names), results
+        self.inputs, self.constants, self.made = {}, {}, []
+        self.values: dict[torch.fx.Node, _Value] = {}
+        self.taken = {*names, *results}
+
+    def nests(self) -> Nests:
+        for node in self.graph.graph.nodes:
+            if node.op == "placeholder":
+                name, shape = next(self.names), tuple(node.meta["val"].shape)
+                self.inputs[name] = shape
+                self.values[node] = _stored(name, shape)
+            elif node.op == "get_attr":
+                self.values[node] = self._constant(node.target)
+            elif node.op == "output":
+                for name, value in zip(self.results, node.args[0], strict=True):
+                    self._store(self.values[value], name)
+            else:
+                self.values[node] = self._computed(node)
+        return Nests(self.inputs, self.constants, tuple(self._used()), tuple(self.results))
+
+    def _used(self) -> list[Nest]:
+        """The nests that lead to a result."""
+        wanted, kept = set(self.results), []
+        for nest in reversed(self.made):
+            if nest.target in wanted:
+                wanted |= nest.read
+                kept.append(nest)
+        return kept[::-1]
+
+    def _constant(self, target: str) -> _Value:
+        x = getattr(self.graph, target).detach()
+        if x.dim() == 0:
+            return _number(x.item())
+        name = next(k for k in itertools.chain((k for k, y in self.constants.items() if np.array_equal(x.numpy(), y)), self._free("data")))
+        self.constants[name] = x.numpy()
+        self.taken.add(name)
+        return _stored(name, tuple(x.shape))
+
+    def _free(self, name: str):
+        return (k for k in itertools.chain([name], map(f"{name}{{}}".format, itertools.count(1))) if k not in self.taken)
+
+    def _store(self, value: _Value, name: str, over: tuple[int, ...] = ()) -> _Value:
+        """A nest that writes the value's numbers, or with `over` their sums over its last dimensions, into an array."""
+        lines, shape = _Lines(), value.shape[: len(value.shape) - len(over)]
+        atom = value.at(lines, variables("i", shape) + variables("j", over))
+        nest = Nest(name, shape, over if math.prod(over) > 1 else (), tuple(lines.lines.values()), atom)
+        known = next((n.target for n in self.made if replace(n, target=name) == nest), None)
+        if known is None or name in self.results:
+            self.made.append(nest)
+            self.taken.add(name)
+        return _stored(known or name, shape)
+
+    def _computed(self, node: torch.fx.Node) -> _Value:
+        op, shape = node.target.overloadpacket.__name__.removesuffix("_"), tuple(node.meta["val"].shape)
+        args = [self.values[a] if isinstance(a, torch.fx.Node) else a for a in node.args]
+        if op in ("zeros_like", "ones_like"):
+            return _spread(_number(float(op == "ones_like")), shape)
+        if op == "scalar_tensor":
+            return _number(args[0])
+        if op in VIEWS:
+            return VIEWS[op](self._whole(args[0]) if op in RESHAPED else args[0], shape, *args[1:])
+        if op in PRODUCTS:
+            a, b = self._factors(op, args)
+            product = _Value(a.shape, lambda lines, index: lines.emit("mul", a.at(lines, index), b.at(lines, index)))
+            return self._store(product, next(self._free(op)), a.shape[-1:])
+        if op in ("sum", "mean"):
+            return self._reduced(op, args[0], args[1] if len(args) > 1 else None, shape)
+        if op not in ELEMENTWISE:
+            raise ValueError(f"The operator {node.target} has no form as a nest of loops. Use another one, or add it to course_lib/backends/trace_nests.py.")
+        operands = [_spread(a if isinstance(a, _Value) else _number(a), shape) for a in args]
+        if op in LOGICAL:
+            operands = [x if _is_condition(a) else _truth(x) for x, a in zip(operands, node.args, strict=True)]
+        value = _Value(shape, lambda lines, index: ELEMENTWISE[op](lines.emit, *(x.at(lines, index) for x in operands), **node.kwargs))
+        return self._store(value, next(self._free(op))) if op in DEAR or len(node.users) > 1 else value
+
+    def _whole(self, value: _Value) -> _Value:
+        return value if value.store else self._store(value, next(self._free("copy")))
+
+    def _factors(self, op: str, args: list[_Value]) -> list[_Value]:
+        """Both factors, of one shape, whose last dimension is summed over."""
+        a, b = args
+        if op == "mm":
+            shape = (a.shape[0], b.shape[1], a.shape[1])
+            return [_Value(shape, lambda lines, i: a.at(lines, (i[0], i[2]))), _Value(shape, lambda lines, i: b.at(lines, (i[2], i[1])))]
+        if op == "mv":
+            return [a, _spread(b, a.shape)]
+        if op == "dot":
+            return [a, b]
+        raise ValueError(f"The product {op} has no form as a nest of loops. Write it with matrices and vectors.")
+
+    def _reduced(self, op: str, value: _Value, dims, shape: tuple[int, ...]) -> _Value:
+        rank = len(value.shape)
+        over = [d % rank for d in dims] if dims else list(range(rank))
+        order = [d for d in range(rank) if d not in over] + over
+        count = math.prod(value.shape[d] for d in over)
+
+        def at(lines: _Lines, index: tuple) -> Atom:
+            atom = value.at(lines, tuple(index[order.index(d)] for d in range(rank)))
+            return atom if op == "sum" else lines.emit("div", atom, float(count))
+
+        moved = _Value(tuple(value.shape[d] for d in order), at)
+        total = self._store(moved, next(self._free(op)), tuple(value.shape[d] for d in over))
+        return _stored(total.store, shape)
+
+
+def _is_condition(given) -> bool:
+    return isinstance(given, torch.fx.Node) and given.meta["val"].dtype == torch.bool
+
+
+def _truth(value: _Value) -> _Value:
+    """Whether a number is not 0: `and` of some languages takes numbers for what they are."""
+    return _Value(value.shape, lambda lines, index: lines.emit("ne", value.at(lines, index), 0.0))
+
+
+def _number(x: float) -> _Value:
+    return _Value((), lambda lines, index: float(x))
+
+
+def _stored(name: str, shape: tuple[int, ...]) -> _Value:
+    if not shape:
+        return _Value((), lambda lines, index: name, name)
+    strides = contiguous(shape)
+    return _Value(shape, lambda lines, index: lines.load(name, affine(strides, tuple(v if n > 1 else None for v, n in zip(index, shape, strict=True)))), name)
+
+
+def _spread(value: _Value, shape: tuple[int, ...]) -> _Value:
+    """The value repeated along new dimensions and along those of size 1."""
+    new = len(shape) - len(value.shape)
+    if value.shape == shape:
+        return value
+    return _Value(shape, lambda lines, index: value.at(lines, tuple(None if n == 1 else v for v, n in zip(index[new:], value.shape, strict=True))))
+
+
+def _swapped(value: _Value, shape: tuple[int, ...], *dims: int) -> _Value:
+    order = list(range(len(shape)))
+    if len(shape) > 1:
+        a, b = (d % len(shape) for d in dims or (0, 1))
+        order[a], order[b] = order[b], order[a]
+    return _permuted(value, shape, order)
+
+
+def _permuted(value: _Value, shape: tuple[int, ...], order: list[int]) -> _Value:
+    places = [order.index(d) if d in order else order.index(d - len(shape)) for d in range(len(shape))]
+    return _Value(shape, lambda lines, index: value.at(lines, tuple(index[k] for k in places)))
+
+
+def _squeezed(value: _Value, shape: tuple[int, ...], *dims) -> _Value:
+    """Without dimensions of size 1, or with more of them."""
+    if [n for n in value.shape if n > 1] != [n for n in shape if n > 1]:
+        raise AssertionError(f"{value.shape} and {shape} differ in more than dimensions of size 1")
+
+    def at(lines: _Lines, index: tuple) -> Atom:
+        long = iter([v for v, n in zip(index, shape, strict=True) if n > 1])
+        return value.at(lines, tuple(next(long) if n > 1 else None for n in value.shape))
+
+    return _Value(shape, at)
+
+
+DEAR = {"tanh", "exp", "log", "sin", "cos", "sqrt", "sigmoid"}  # computed once and kept, though read in one place only
+RESHAPED = {"view", "_unsafe_view"}
+VIEWS = {
+    "t": _swapped,
+    "transpose": _swapped,
+    "permute": _permuted,
+    "expand": lambda value, shape, *_: _spread(value, shape),
+    "unsqueeze": _squeezed,
+    "squeeze": _squeezed,
+    "view": lambda value, shape, *_: _stored(value.store, shape),
+    "_unsafe_view": lambda value, shape, *_: _stored(value.store, shape),
+    "detach": lambda value, shape: value,
+    "lift_fresh_copy": lambda value, shape: value,
+    "alias": lambda value, shape: value,
+    "clone": lambda value, shape: value,
+}
