@@ -31,6 +31,12 @@ class Shown:
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return self
 
+    def press_at_once(self, place: Locator, *keys: str) -> "Shown":
+        """Presses these keys with no frame drawn in between, as a held key does on a slow machine."""
+        strike = "(node, keys) => keys.forEach((key) => node.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })))"
+        place.evaluate(strike, list(keys))
+        return self.settle()
+
     def slider(self, name: str) -> Locator:
         return self.host.locator(f"input[name={name}]")
 
@@ -51,10 +57,10 @@ class Shown:
 
     @property
     def ring(self) -> Locator:
-        return self.host.locator(".cf-start")
+        return self.host.locator(".cf-start").first  # a map's own comes before that of the plot beside it
 
     def ring_center(self) -> tuple[float, float]:
-        box = self.host.locator(".cf-start .cf-ring").bounding_box()
+        box = self.ring.locator(".cf-ring").bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     def results(self) -> dict[str, tuple[str, str]]:
@@ -74,7 +80,7 @@ class Shown:
         width, height = (float(back.get_attribute(side)) for side in ("width", "height"))
         lines = self.host.locator(".cf-contour-plot .cf-path").evaluate_all("nodes => nodes.map((node) => node.getAttribute('d'))")
         pixels = [torch.tensor([float(x) for x in re.findall(r"-?[\d.]+", d or "")], dtype=torch.float64).reshape(-1, 2) for d in lines]
-        scale, origin = torch.tensor([(x1 - x0) / width, (y0 - y1) / height]), torch.tensor([x0, y1])
+        scale, origin = (torch.tensor(pair, dtype=torch.float64) for pair in ([(x1 - x0) / width, (y0 - y1) / height], [x0, y1]))
         return [points * scale + origin for points in pixels]
 
     def pixel(self, domain=None) -> float:

@@ -36,7 +36,8 @@ class MimeRenderer:
 
 def figure_html(payload: dict) -> str:
     """The element that mount.js turns into a live figure; its state travels in the page."""
-    state = json.dumps(payload, separators=(",", ":")).replace("<", "\\u003c")  # "</script>" would end the element
+    whole = payload | {"state": json.loads(payload["state"])}
+    state = json.dumps(whole, separators=(",", ":")).replace("<", "\\u003c")  # "</script>" would end the element
     name, alt = html.escape(payload["figure"]), html.escape(payload["alt"])
     return (
         f'<div class="course-figure" data-figure="{name}">'

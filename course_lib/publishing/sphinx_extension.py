@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from course_lib.publishing import figures
-from course_lib.publishing.execution_cache import cache_key
+from course_lib.publishing.execution_cache import cache_key, execute_stale
 from course_lib.publishing.repository import find_repository
 
 KERNEL_CONFIG = """\
@@ -19,6 +19,7 @@ def setup(app):
     """Connects the extension to Sphinx."""
     os.environ["COURSE_BOOK"] = "1"  # the notebooks' kernels inherit it: a Figure then gives its state in place of a widget
     app.connect("config-inited", _configure)
+    app.connect("env-before-read-docs", _execute)
     app.connect("html-page-context", figures.add_page_files)
     app.connect("html-page-context", _add_colab_button, priority=600)  # after the theme has made its buttons
     app.connect("doctree-read", figures.warn_of_dead_widgets)
@@ -35,6 +36,14 @@ def _configure(app, config):
     config.html_theme_options.setdefault("navbar_persistent", [])  # else the theme adds a second header with a second search
     _set_repository(config.html_theme_options, find_repository(root))
     _set_kernels(build / ".ipython")
+
+
+def _execute(app, env, docnames):
+    """Executes the pages that changed before Sphinx reads them. One alone it can execute itself."""
+    notebooks = [path for path in map(Path, map(env.doc2path, docnames)) if path.suffix == ".ipynb"]
+    if len(notebooks) > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # side by side, a kernel's second thread would take another one's processor
+        execute_stale(Path(app.config.nb_execution_cache_path), notebooks, app.config.nb_execution_timeout)
 
 
 def _set_repository(options, repository):

@@ -22,6 +22,7 @@ const SCALES = {
 /** The value at a place of the slider, rounded as far as a reader reads it. */
 export function valueAt(place, range) {
   const exact = SCALES[range.scale].value(place, range);
+  if (range.whole) return Math.round(exact);
   return range.scale === "decay" ? +(1 - +(1 - exact).toPrecision(2)).toFixed(6) : +exact.toPrecision(3);
 }
 

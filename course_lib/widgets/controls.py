@@ -5,10 +5,11 @@ from typing import get_args
 from course_lib.formulas.signature import Range, Signature, Tiny
 
 _GREEK = dict(zip("alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(), "αβγδεκλμνξρστφψω", strict=True)) | {
-    "delta": "Δ", "lr": "η", "eta": "η", "eta_min": "ηₘᵢₙ", "eta_max": "ηₘₐₓ", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠", "damping": "μ",
+    "delta": "Δ", "lr": "η", "eta": "η", "eta_min": "ηₘᵢₙ", "eta_max": "ηₘₐₓ", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠", "damping": "μ", "lr_1": "η₁", "lr_2": "η₂", "scale": "s",
 }  # fmt: skip
 _NAMES = {
     "lr": "learning rate", "eps": "epsilon", "decay": "weight decay", "lbfgs": "L-BFGS",
+    "lr_1": "rate of layer 1", "lr_2": "rate of layer 2", "scale": "scale of the weights",
     "newton_backtracking": "Newton with backtracking", "backtracking_descent": "descent with backtracking",
 } | {
     name.lower(): name
@@ -43,3 +44,8 @@ def control(owner: Signature, name: str, value: float) -> dict:
     low, high = min(r.low, value), max(r.high, value)
     scale = "linear" if (r.scale == "log" and low <= 0) or (r.scale == "decay" and high >= 1) else r.scale
     return {"name": name, "symbol": symbol(name), "label": label(name), "range": vars(Range(low, high, scale)) | {"at_least": None, "below": None}, "initial": value}
+
+
+def own_control(name: str, r: Range, value: float, symbol: str | None = None, whole: bool = False) -> dict:
+    """The same for a number of the figure itself, such as its steps; `whole` for one that is counted."""
+    return {"name": name, "symbol": symbol or name, "label": name, "range": {"low": min(r.low, value), "high": r.high, "scale": r.scale, "whole": whole}, "initial": value}

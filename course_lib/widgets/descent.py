@@ -8,28 +8,18 @@ import torch
 import traitlets
 
 from course_lib.backends import javascript
-from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
-from course_lib.backends.trace import trace
+from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_minima, trace_surface
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas.signature import signature
 from course_lib.formulas.surfaces import Surface, quadratic
+from course_lib.widgets.adjustable import Adjustable
 from course_lib.widgets.controls import control, is_tiny, label, symbol
-from course_lib.widgets.figure import Figure
 
 
 MOST_STEPS = 10_000
 
 
-class _Hyperparameter(traitlets.Float):
-    """A slider's value; one outside the hyperparameter's limits is an error also when it is set later."""
-
-    def validate(self, obj, value):
-        value = super().validate(obj, value)
-        obj._check(self.name, value)
-        return value
-
-
-class Descent(Figure):
+class Descent(Adjustable):
     """A live figure of one rule, or of several side by side, on a surface of two parameters.
 
         Descent(momentum, surface=rosenbrock, lr=0.01)
@@ -67,9 +57,7 @@ class Descent(Figure):
         shown = [name for name in self._hyper if name in hyper or name not in of_surface and not is_tiny(self._owner(name), name)]
         start = _point(self._surface.start if start is None else start)
         super().__init__(figure="descent", start=start, steps=steps, step=steps)
-        for name, value in values.items():
-            self._check(name, value)
-        self.add_traits(**{name: _Hyperparameter(value).tag(sync=True) for name, value in values.items()})
+        self._add_hyperparameters(values)
         for one in self._rules.values():
             self._sweep(one, 0)  # says in words what is wrong with a surface
         self.code = self._javascript()
@@ -97,25 +85,13 @@ class Descent(Figure):
                     watched.append({"key": f"run{k}", "title": f"{symbol(state)}, {label(name)}" if several else symbol(state), "color": _color(name, k), "columns": columns})
         return watched
 
-    def _owner(self, name: str):
-        return next(s for s in self._signatures if name in s.hyper)
-
-    def _check(self, name: str, value: float) -> None:
-        for s in self._signatures:
-            if name in s.hyper:
-                s.check(name, value)
-
     def _javascript(self) -> str:
         surface = self._surface.formula
         loops = [javascript.loop(f"run{k}", trace_descent(rule, surface)) for k, rule in enumerate(self._rules.values())]
         parts = [*loops, javascript.function("loss", trace_surface(surface))]
-        if self._surface.minima():
-            points = trace(self._minima, dict.fromkeys(signature(surface, inputs=("w",)).hyper, ()), name="minima")
+        if points := trace_minima(self._surface):
             parts.append(javascript.function("minima", points))
         return "\n".join(parts)
-
-    def _minima(self, hyper: dict) -> dict:
-        return {"minima": torch.stack([torch.as_tensor(x, dtype=torch.float64) for point in self._surface.minima(**hyper) for x in point])}
 
     @traitlets.validate("start")
     def _start_is_a_point(self, proposal):
@@ -126,11 +102,6 @@ class Descent(Figure):
         if not 1 <= proposal["value"] <= MOST_STEPS:
             raise ValueError(f"steps must be a whole number from 1 to {MOST_STEPS}, got {proposal['value']}.")
         return proposal["value"]
-
-    @property
-    def hyper(self) -> dict[str, float]:
-        """The hyperparameters by name, as the sliders have them now."""
-        return {name: getattr(self, name) for name in self._hyper}
 
     def _sweep(self, rule: Callable, steps: int) -> torch.Tensor:
         known = set(signature(rule).hyper) | set(self._signatures[-1].hyper)

@@ -1,5 +1,6 @@
 """The base of all figures: live where there is a kernel, computed by the page itself where there is none."""
 
+import json
 import math
 import os
 from typing import Any
@@ -44,7 +45,8 @@ class Figure(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         if in_book():
-            return {"text/plain": self.alt, MIME: {"figure": self.figure, "alt": self.alt, "state": self.page_state()}}, {}
+            state = json.dumps(self.page_state())  # text: what stores a notebook may sort the keys of a dictionary
+            return {"text/plain": self.alt, MIME: {"figure": self.figure, "alt": self.alt, "state": state}}, {}
         return super()._repr_mimebundle_(**kwargs)
 
 

@@ -98,3 +98,15 @@ export function onArrows(node, move) {
     move(...ways[event.key].map((d) => d * far));
   });
 }
+
+/** Calls `changed` when the page, JupyterLab or the system turns dark or light; returns the function that ends it. */
+export function onTheme(changed) {
+  const observer = new MutationObserver(changed), dark = matchMedia("(prefers-color-scheme: dark)");
+  observer.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+  dark.addEventListener("change", changed);
+  return () => {
+    observer.disconnect();
+    dark.removeEventListener("change", changed);
+  };
+}

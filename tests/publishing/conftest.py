@@ -21,7 +21,7 @@ def notebook(*cells: str | tuple[str, dict]) -> nbformat.NotebookNode:
 
 
 class TinyBook:
-    """A book in `folder` with the course's own configuration and the one page book/page.ipynb."""
+    """A book in `folder` with the course's own configuration and the page book/page.ipynb."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -30,6 +30,12 @@ class TinyBook:
         for icon in (ROOT / "book").glob("favicon.*"):
             shutil.copy(icon, folder / "book")
         (folder / "_toc.yml").write_text("format: jb-book\nroot: book/page\n")
+
+    def add(self, name: str, *cells: str | tuple[str, dict]) -> None:
+        """One more page, book/name.ipynb, with these code cells."""
+        with (self.folder / "_toc.yml").open("a") as toc:
+            toc.write(f"chapters:\n- file: book/{name}\n")
+        nbformat.write(notebook(*cells), self.folder / "book" / f"{name}.ipynb")
 
     def build(self, *cells: str | tuple[str, dict], **env: str) -> subprocess.CompletedProcess:
         """Builds the page with these code cells as `make book` does, on a machine that is GitHub's only if `env` says so."""

@@ -1,5 +1,7 @@
 """Stored outputs of the pages are reused exactly as long as nothing changed that could change them."""
 
+import os
+
 import pytest
 
 from course_lib.publishing.execution_cache import cache_key
@@ -12,10 +14,12 @@ def root(tmp_path):
     (tmp_path / "requirements.txt").write_text("torch==2.13.0\n")
     (tmp_path / "course_lib" / "a.py").write_text("x = 1\n")
     (tmp_path / "course_lib" / "widgets" / "a.js").write_text("let x = 1;\n")
+    (tmp_path / "course_lib" / "recorded").mkdir()
+    (tmp_path / "course_lib" / "recorded" / "a.json").write_text("[1]\n")
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "course_lib/a.py", "course_lib/widgets/a.js"])
+@pytest.mark.parametrize("name", ["requirements.txt", "course_lib/a.py", "course_lib/widgets/a.js", "course_lib/recorded/a.json"])
 def test_a_changed_source_changes_the_key_and_changing_it_back_restores_it(root, name):
     before, text = cache_key(root), (root / name).read_text()
     (root / name).write_text(text + "\n")
@@ -43,3 +47,30 @@ def test_a_page_does_not_change_the_key(root):
     (root / "book" / "page.ipynb").write_text("{}")
     (root / "README.md").write_text("# A course")
     assert cache_key(root) == before
+
+
+def waits_for_the_other(mine: str, other: str) -> str:
+    """A cell that ends only if another page's cell runs at the same time."""
+    return f"""\
+import pathlib, time
+pathlib.Path("../{mine}").touch()
+end = time.monotonic() + 60
+while not pathlib.Path("../{other}").exists():
+    assert time.monotonic() < end, "the other page does not run"
+    time.sleep(0.05)
+print("both ran")"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors")
+def test_pages_are_executed_side_by_side(tiny_book):
+    tiny_book.add("other", waits_for_the_other("other", "page"))
+    built = tiny_book.build(waits_for_the_other("page", "other"))
+    assert built.returncode == 0, built.stderr
+    assert all("both ran" in html.read_text("utf8") for html in (tiny_book.html, tiny_book.html.with_name("other.html")))
+
+
+def test_of_two_pages_the_one_that_raises_is_reported(tiny_book):
+    tiny_book.add("other", "1 / 0")
+    built = tiny_book.build("print(1)")
+    assert built.returncode != 0
+    assert "other.ipynb" in built.stderr and "ZeroDivisionError" in built.stderr

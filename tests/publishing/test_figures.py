@@ -39,7 +39,7 @@ class _Scripts(HTMLParser):
 
 def test_a_figures_state_survives_the_page():
     payload = {"figure": "descent", "alt": 'A "path" <on> & a surface.', "state": {"code": "if (a < b && c) { '</script><!--' }", "lr": 0.1}}
-    (text,) = _Scripts(figure_html(payload)).texts
+    (text,) = _Scripts(figure_html(payload | {"state": json.dumps(payload["state"])})).texts
     assert json.loads(text) == payload
 
 

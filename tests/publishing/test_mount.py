@@ -34,7 +34,7 @@ def page(tmp_path):
     """`page(*names, module=...)` writes a page with one figure a screen and returns its file:// address."""
 
     def write(*names: str, module: str | None = MODULE) -> str:
-        hosts = [figure_html({"figure": name, "alt": "What to see.", "state": {"x": 1}}) for name in names]
+        hosts = [figure_html({"figure": name, "alt": "What to see.", "state": '{"x": 1}'}) for name in names]
         (tmp_path / "mount.js").write_text(MOUNT.read_text())
         if module is not None:
             (tmp_path / "figures.js").write_text(f"window.courseFigures = {json.dumps(module)};")
