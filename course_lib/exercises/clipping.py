@@ -1,0 +1,197 @@
+"""Exercise: clip the gradients of a model by their global norm."""
+
+from collections.abc import Callable
+
+import torch
+
+from course_lib.exercises.cases import Case, tensor
+from course_lib.exercises.compare import show
+from course_lib.exercises.exercise import Exercise, mistake
+from course_lib.formulas import clip_by_global_norm as reference
+
+# Case 1, where most mistakes show, has the gradients (3, 4) and (12): together 13 long, so a limit of 1.3 shortens them to a tenth.
+
+
+def length(gradients):
+    return torch.cat([g.flatten() for g in gradients]).norm()
+
+
+def factor(norm, limit):
+    return torch.where(norm > limit, limit / norm, torch.ones_like(norm))
+
+
+@mistake(
+    "You return {yours[first]} and {yours[second]} instead of {right[first]} and {right[second]}: each tensor is clipped by a norm of its own. "
+    "So a layer with large gradients loses more than one with small ones, and the direction of the whole step turns. One norm, one factor."
+)
+def each_by_its_own(gradients, limit):
+    return [factor(g.norm(), limit) * g for g in gradients]
+
+
+@mistake(
+    "You return {yours[first]} and {yours[second]} instead of {right[first]} and {right[second]}: each entry is cut off at the limit by itself. "
+    "That is clipping by value. It turns the direction: what was large becomes equal. By norm, all entries shrink by one factor."
+)
+def by_value(gradients, limit):
+    return [g.clamp(-limit, limit) for g in gradients]
+
+
+@mistake(
+    "Long gradients agree. These are shorter than the limit of {given[limit]}, and come back {times} times as long: you scale up, too. Near a "
+    "minimum, where gradients get small, that would keep the steps long for ever. The factor is never above 1."
+)
+def scales_up(gradients, limit):
+    return [g * limit / length(gradients) for g in gradients]
+
+
+@mistake(
+    "Your gradients are {times} times as long as they should be: you divide by the square of the norm. It is 169 here, its root 13. "
+    "Look for the root."
+)
+def squared_norm(gradients, limit):
+    return [factor(length(gradients) ** 2, limit) * g for g in gradients]
+
+
+@squared_norm.also
+def squared_beside_the_norm(gradients, limit):
+    norm = length(gradients)
+    return [g * torch.where(norm > limit, limit / norm**2, torch.ones_like(norm)) for g in gradients]
+
+
+@mistake(
+    "Your gradients are {times} times as long as they should be: you add up the norms of the tensors, 5 + 12. The norm of all entries together "
+    "is the root of the sum of their squares, √(25 + 144) = 13."
+)
+def sum_of_norms(gradients, limit):
+    return [factor(sum(g.norm() for g in gradients), limit) * g for g in gradients]
+
+
+@mistake(
+    "Your gradients are {times} times as long as they should be: you take the norm of the longest tensor, 12, for that of all. Together they "
+    "are 13 long: √(5² + 12²)."
+)
+def longest_tensor(gradients, limit):
+    return [factor(torch.stack([g.norm() for g in gradients]).max(), limit) * g for g in gradients]
+
+
+@mistake(
+    "Your gradients are {times} times as long as they should be: you add up the sizes of all entries, 3 + 4 + 12. The norm is the root of the "
+    "sum of squares."
+)
+def sum_of_sizes(gradients, limit):
+    return [factor(sum(g.abs().sum() for g in gradients), limit) * g for g in gradients]
+
+
+@mistake(
+    "Your gradients are {times} times as long as they should be: you take the root of the *mean* of the squares. The norm is the root of "
+    "their sum; it grows with the number of entries."
+)
+def mean_square(gradients, limit):
+    return [factor(torch.cat([g.flatten() for g in gradients]).square().mean().sqrt(), limit) * g for g in gradients]
+
+
+@mistake(
+    "You return {yours[first]} where {right[first]} is expected: the long gradients are left as they are. You shorten in the wrong case: look at the "
+    "comparison, or at `min` and `max`."
+)
+def the_wrong_way_round(gradients, limit):
+    norm = length(gradients)
+    return [g * torch.where(norm < limit, limit / norm, torch.ones_like(norm)) for g in gradients]
+
+
+@the_wrong_way_round.also
+def max_for_min(gradients, limit):
+    return [g * (limit / length(gradients)).clamp(min=1.0) for g in gradients]
+
+
+@mistake(
+    "Your gradients are {times} times as long as they should be: you multiply by the limit, but do not divide by the norm. A gradient of "
+    "length 13 times 1.3/13 is 1.3 long; times 1.3 it is longer than before."
+)
+def no_division(gradients, limit):
+    return [g * torch.where(length(gradients) > limit, limit, 1.0) for g in gradients]
+
+
+@mistake(
+    "Both tensors come back right, but {yours[changed]} of the caller's tensors changed: you work in place. PyTorch's clip_grad_norm_ does so, "
+    "too, and has an underscore in its name to say it. Here the caller still needs them: write `g * factor`, not `g *= factor` or `g.mul_(…)`."
+)
+def in_place(gradients, limit):
+    scale = factor(length(gradients), limit)
+    return [g.mul_(scale) for g in gradients]
+
+
+@mistake(
+    "All agrees but gradients of zero, as a layer has whose units are all off. They come back as no numbers at all: you divide them by their norm, "
+    "and 0/0 has no value. Divide the limit by the norm, and only where the norm is larger."
+)
+def unit_vectors(gradients, limit):
+    norm = length(gradients)
+    return [g / norm * norm.clamp(max=limit) for g in gradients]
+
+
+@mistake(
+    "All agrees at a limit of 1.3. Here it is {given[limit]}, and you clip as if it were still 1.3. Look for a number written where `limit` "
+    "should stand."
+)
+def fixed_limit(gradients, limit):
+    return reference(gradients, 1.3)
+
+
+@mistake(
+    "Your gradients are {times} times as long as they should be: you add 10⁻⁶ to the norm, as PyTorch does so that it never divides by 0. Nothing "
+    "is wrong with that in training. Here leave it out, and compare before you divide."
+)
+def as_in_pytorch(gradients, limit):
+    return [g * (limit / (length(gradients) + 1e-6)).clamp(max=1.0) for g in gradients]
+
+
+class Gradients(list):
+    """Gradients that a message can show."""
+
+    def __str__(self) -> str:
+        return f"[{', '.join(map(show, self))}]"
+
+
+def with_the_callers_eyes(clip: Callable) -> Callable:
+    """The two clipped gradients, and how many of the caller's own tensors changed."""
+
+    def lifted(gradients, limit):
+        lent = [g.clone() for g in gradients]
+        result = clip(list(lent), limit)
+        if result is ... or result is None:
+            return result
+        if isinstance(result, torch.Tensor) or len(list(result)) != len(lent):
+            got = "one tensor" if isinstance(result, torch.Tensor) else f"{len(list(result))} of them"
+            raise TypeError(f"it must return a list of {len(lent)} tensors, one for each gradient, got {got}")
+        return *result, sum(g._version > 0 for g in lent)
+
+    return lifted
+
+
+def case(title: str, look: str, first, second, limit: float) -> Case:
+    """The gradients of two tensors, and a limit."""
+    return Case(title, look, lambda call: call(gradients=Gradients([first, second]), limit=limit), with_the_callers_eyes)
+
+
+check = Exercise(
+    reference,
+    returns=("first", "second", "changed"),
+    cases=[
+        case("too long", "", tensor([3.0, 4.0]), tensor([12.0]), 1.3),
+        case("short enough", "Long gradients agree: look at what happens to those that need no clipping.", tensor([0.3, 0.4]), tensor([0.5]), 1.3),
+        case("another limit", "Look for a number written where `limit` should stand.", tensor([3.0, 4.0]), tensor([12.0]), 6.5),
+        case("a weight and a bias", "Vectors agree: the norm must take in all entries, whatever the shape is.",
+             tensor([[1.0, -2.0, 0.5], [3.0, 0.0, -1.0]]), tensor([0.1, -4.0]), 0.5),
+        case("exactly at the limit", "Here the norm is the limit itself, so nothing changes.", tensor([6.0, 0.0]), tensor([8.0]), 10.0),
+        case("no gradient at all", "All entries are 0: look at what you divide by.", tensor([0.0, 0.0]), tensor([0.0]), 1.3),
+        case("one layer far ahead", "Look at how the second tensor, almost 0, is scaled.", tensor([3e4, -4e4]), tensor([1e-3]), 1.0),
+        case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", tensor([3.0, 4.0]).float(), tensor([12.0]).float(), 1.3),
+        case("a limit of 0", "Nothing may pass: look at your comparison.", tensor([3.0, 4.0]), tensor([12.0]), 0.0),
+    ],
+    mistakes=[
+        each_by_its_own, by_value, scales_up, squared_norm, sum_of_norms, longest_tensor, sum_of_sizes, mean_square, the_wrong_way_round,
+        no_division, in_place, unit_vectors, fixed_limit, as_in_pytorch,
+    ],
+    source="the formula of slide 23",
+)  # fmt: skip

@@ -1,0 +1,199 @@
+"""Exercises of another kind: a recorded training run with a planted fault, to be named with the observation that proves it.
+
+Every observation is true of the run. All but one are true of another suspect's runs as well: only one is a proof.
+"""
+
+import json
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from string import ascii_uppercase
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from course_lib.exercises.compare import show
+from course_lib.exercises.exercise import WIDTH, Verdict
+from course_lib.exercises.form import name_of
+from course_lib.exercises.sandbox import limited, undisturbed
+from course_lib.experiments.data import Split, digits
+from course_lib.experiments.ensemble import batches
+from course_lib.experiments.optimizer import Optimizer
+
+BATCH = 100
+SECONDS = 5.0  # for the reader's function
+FOLDER = Path(__file__).parent / "recorded"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was measured at each step, before it was made: vectors of shape (steps,).
+
+    `loss` is that of the step's batch, `gradient` the norm of this batch's gradient, `step` the norm of the change of all
+    parameters together, and `largest` the change of the parameter that changes most.
+    """
+
+    loss: torch.Tensor
+    gradient: torch.Tensor
+    step: torch.Tensor
+    largest: torch.Tensor
+
+    @classmethod
+    def read(cls, name: str) -> "Run":
+        """The recorded run of this name."""
+        recorded = json.loads((FOLDER / f"{name}.json").read_text("utf8"))
+        return cls(**{k: torch.tensor(x, dtype=torch.float64) for k, x in recorded.items()})
+
+    def write(self, name: str) -> None:
+        """Record the run under this name, with six digits."""
+        FOLDER.mkdir(exist_ok=True)
+        rounded = {k: [float(f"{x:.6g}") for x in v.tolist()] for k, v in asdict(self).items()}
+        (FOLDER / f"{name}.json").write_text(json.dumps(rounded) + "\n", "utf8")
+
+
+def train(rule: Callable, *, seed: int = 0, steps: int, order: Callable[[Split, int], torch.Tensor] | None = None, **hyper) -> Run:
+    """Train a small network on 1,000 digits by `rule` and measure each step.
+
+    `order(data, t)` gives the indices of batch t = 0, 1, …; by default batches are drawn at random.
+    """
+    data = digits(train=1000, val=400)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        net = nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
+    parameters, drawn, rows = list(net.parameters()), batches(len(data.x_train), BATCH, seed), []
+    optimizer = Optimizer(parameters, rule, **hyper)
+    for t in range(steps):
+        k = order(data, t) if order else next(drawn)
+        loss = cross_entropy(net(data.x_train[k]), data.y_train[k])
+        optimizer.zero_grad()
+        loss.backward()
+        gradient, before = _flat(p.grad for p in parameters), _flat(parameters)
+        optimizer.step()
+        change = _flat(parameters) - before
+        rows.append([loss.detach(), gradient.norm(), change.norm(), change.abs().max()])
+    return Run(*torch.tensor(rows, dtype=torch.float64).T)
+
+
+def _flat(tensors) -> torch.Tensor:
+    return torch.cat([x.detach().flatten() for x in tensors])
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A fault that a run may have: `plant(seed)` makes a run that has it.
+
+    The `alibi` says why the recorded run is not one of them. `refutes(run)` is the fact behind it: true of the recorded run,
+    false of the suspect's own. The culprit has neither.
+    """
+
+    name: str
+    plant: Callable[[int], Run]
+    alibi: str = ""
+    refutes: Callable[[Run], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Something that is true of the recorded run, `seen(run)`, and just as true of the runs of the suspects in `fits`."""
+
+    text: str
+    seen: Callable[[Run], bool]
+    fits: tuple[Suspect, ...] = ()
+
+
+class Diagnosis:
+    """A recorded run, suspects and observations; calling it with a reader's function prints one message and returns a Verdict.
+
+    The function takes nothing and returns the letter of a suspect and the number of an observation. One suspect, without an
+    alibi, is the culprit; one observation, which fits no other suspect, is the proof. A right answer is not repeated in the
+    message, as a notebook holds it for nbval to compare, where a reader would see it first.
+    """
+
+    def __init__(self, name: str, suspects: Sequence[Suspect], observations: Sequence[Observation]):
+        self.name = name
+        self.suspects = dict(zip(ascii_uppercase, suspects))
+        self.observations = dict(enumerate(observations, 1))
+        (self.culprit,) = (letter for letter, suspect in self.suspects.items() if not suspect.alibi)
+        (self.proof,) = (number for number, observation in self.observations.items() if not observation.fits)
+
+    @property
+    def run(self) -> Run:
+        """The recorded run."""
+        return Run.read(self.name)
+
+    def question(self) -> None:
+        """Print the suspects, with their letters, and the observations, with their numbers."""
+        for title, entries in (("Suspects", self.suspects), ("Observations", self.observations)):
+            print(title)
+            for key, entry in entries.items():
+                text = entry.name if title == "Suspects" else entry.text
+                print(textwrap.fill(f"{key}  {text}", WIDTH, initial_indent="  ", subsequent_indent="     ", break_on_hyphens=False))
+
+    def __call__(self, fn: Callable) -> Verdict:
+        verdict = self.judge(fn)
+        print(textwrap.fill(verdict.message, WIDTH, break_on_hyphens=False))
+        return verdict
+
+    def judge(self, fn: Callable) -> Verdict:
+        """The verdict on a function, without printing it. `mistake` is the letter or the number that is wrong."""
+        if not callable(fn):
+            return Verdict(False, f"✗ This check takes your function itself, its name without parentheses after it; it got {fn!r}.")
+        try:
+            returned = _call(fn)
+        except Exception as error:
+            return Verdict(False, f"✗ {name_of(fn)} raises {type(error).__name__}: {str(error).rstrip('.')}. It takes nothing and returns a letter and a number.")
+        if returned is ...:
+            return Verdict(False, f"○ Not attempted yet: {name_of(fn)} still returns `...`. Return a letter and a number, as in `return \"A\", 1`.")
+        letter, number, reason = self._parts(returned)
+        if reason:
+            return Verdict(False, f"✗ {reason} Return the letter of a suspect and the number of an observation, as in `return \"A\", 1`.")
+        return self._verdict(letter, number)
+
+    def _parts(self, returned) -> tuple[str, int, str | None]:
+        """The letter, the number, and what is wrong with their form."""
+        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+            return "", 0, f"Your function returns {show(returned)}."
+        letter, number = returned
+        if letter is ... or number is ...:
+            return "", 0, "One of the two is still `...`."
+        letter = letter.upper() if isinstance(letter, str) else letter
+        if not isinstance(letter, str) or letter not in self.suspects:
+            return "", 0, f"There is no suspect {letter!r}: they are {', '.join(self.suspects)}."
+        if isinstance(number, bool) or not isinstance(number, int) or number not in self.observations:
+            return "", 0, f"There is no observation {number!r}: they are {', '.join(map(str, self.observations))}."
+        return letter, number, None
+
+    def _verdict(self, letter: str, number: int) -> Verdict:
+        suspect, observation = self.suspects[letter], self.observations[number]
+        if letter != self.culprit:
+            return Verdict(False, f"✗ {letter} is innocent. {suspect.alibi}", letter)
+        if number != self.proof:
+            others = " and ".join(key for key, other in self.suspects.items() if other in observation.fits)
+            return Verdict(
+                False,
+                f"✗ {letter} is possible, but observation {number} does not prove it: it is as true of runs with the fault {others}. "
+                "Which observation is true of no other suspect?",
+                str(number),
+            )
+        return Verdict(True, f"✓ {self.name}: the culprit is named, and the observation proves it.")
+
+
+def _call(fn: Callable):
+    """What the reader's function returns; TimeoutError if it does not end."""
+    returned, raised = [], []
+
+    def work() -> None:
+        try:
+            returned.append(fn())
+        except Exception as error:
+            raised.append(error)
+
+    with undisturbed():
+        place = limited(work, SECONDS)
+    if place is not None:
+        raise TimeoutError(f"it did not end within {SECONDS:g} seconds.")
+    if raised:
+        raise raised[0]
+    return returned[0]

@@ -1,0 +1,145 @@
+"""Every recorded run has its planted fault, every alibi holds, and one observation alone is a proof: on runs from several seeds."""
+
+import importlib
+import pkgutil
+
+import pytest
+import torch
+
+import course_lib.exercises
+from course_lib.exercises.diagnosis import Diagnosis, Run
+from course_lib.exercises.exercise import WIDTH
+
+SEEDS = range(2)
+
+
+def modules():
+    for module in pkgutil.iter_modules(course_lib.exercises.__path__):
+        found = importlib.import_module(f"course_lib.exercises.{module.name}")
+        if isinstance(getattr(found, "check", None), Diagnosis):
+            yield pytest.param(found.check, id=module.name)
+
+
+DIAGNOSES = list(modules())
+RUNS = {}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def runs(check, letter):
+    """The runs of a suspect, one for each seed."""
+    key = check.name, letter
+    if key not in RUNS:
+        RUNS[key] = [check.suspects[letter].plant(seed) for seed in SEEDS]
+    return RUNS[key]
+
+
+def answers(*returned):
+    return lambda: returned if len(returned) > 1 else returned[0]
+
+
+def test_there_is_one_in_each_of_the_first_two_parts():
+    assert len(DIAGNOSES) >= 2
+
+
+@pytest.mark.parametrize("check", DIAGNOSES)
+def test_the_recorded_run_is_the_culprits(check):
+    again, recorded = runs(check, check.culprit)[0], check.run
+    for name in ("loss", "gradient", "step", "largest"):  # later steps magnify the rounding of another processor
+        torch.testing.assert_close(getattr(again, name)[:10], getattr(recorded, name)[:10], rtol=1e-3, atol=0)
+        assert len(getattr(again, name)) == len(getattr(recorded, name))
+
+
+@pytest.mark.parametrize("check", DIAGNOSES)
+def test_every_alibi_is_true_of_the_record_and_false_of_the_suspect(check):
+    for letter, suspect in check.suspects.items():
+        if letter != check.culprit:
+            assert suspect.refutes(check.run), letter
+            assert not any(suspect.refutes(run) for run in runs(check, letter)), letter
+
+
+@pytest.mark.parametrize("check", DIAGNOSES)
+def test_every_observation_is_true_and_one_is_a_proof(check):
+    for number, observation in check.observations.items():
+        assert observation.seen(check.run) and all(map(observation.seen, runs(check, check.culprit))), number
+        for letter, suspect in check.suspects.items():
+            if suspect in observation.fits:
+                assert all(map(observation.seen, runs(check, letter))), (number, letter)
+            if number == check.proof and letter != check.culprit:
+                assert not any(map(observation.seen, runs(check, letter))), (number, letter)
+
+
+@pytest.mark.parametrize("check", DIAGNOSES)
+def test_the_verdicts(check, capsys):
+    for letter, suspect in check.suspects.items():
+        for number, observation in check.observations.items():
+            verdict = check(answers(letter, number))
+            assert verdict.passed == (letter == check.culprit and number == check.proof)
+            if letter != check.culprit:
+                assert (verdict.mistake, verdict.message) == (letter, f"✗ {letter} is innocent. {suspect.alibi}")
+            elif number != check.proof:
+                assert verdict.mistake == str(number) and "it is as true of runs with the fault " in verdict.message
+    assert all(len(line) <= WIDTH for line in capsys.readouterr().out.splitlines())
+    right = check.judge(answers(check.culprit.lower(), check.proof))
+    assert right.passed and right.message == f"✓ {check.name}: the culprit is named, and the observation proves it."
+
+
+@pytest.mark.parametrize(
+    "answer, sentence",
+    [
+        (answers(...), "○ Not attempted yet: <lambda> still returns `...`."),
+        (answers(..., 1), "One of the two is still `...`."),
+        (answers("A", ...), "One of the two is still `...`."),
+        (answers(None), "Your function returns None."),
+        (answers("A"), "Your function returns A."),
+        (answers("A", 1, 2), "Your function returns"),
+        (answers("Z", 1), "There is no suspect 'Z': they are A, B, C"),
+        (answers(1, "A"), "There is no suspect 1"),
+        (answers("A", 0), "There is no observation 0: they are 1, 2, 3"),
+        (answers("A", True), "There is no observation True"),
+        (answers("A", 1.0), "There is no observation 1.0"),
+        (lambda x: ("A", 1), "raises TypeError"),
+        (lambda: 1 / 0, "<lambda> raises ZeroDivisionError: division by zero."),
+        (("A", 1), "This check takes your function itself"),
+    ],
+)
+def test_what_is_no_answer(answer, sentence):
+    (check,) = DIAGNOSES[0].values
+    verdict = check.judge(answer)
+    assert not verdict.passed and sentence.replace("<lambda>", "your function") in verdict.message
+
+
+def test_an_endless_answer(monkeypatch):
+    import course_lib.exercises.diagnosis as module
+
+    monkeypatch.setattr(module, "SECONDS", 0.2)
+
+    def endless():
+        while True:
+            pass
+
+    (check,) = DIAGNOSES[0].values
+    assert "endless raises TimeoutError: it did not end within 0.2 seconds." in check.judge(endless).message
+
+
+@pytest.mark.parametrize("check", DIAGNOSES)
+def test_the_question_fits_the_column_and_names_all(check, capsys):
+    check.question()
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= WIDTH for line in lines)
+    assert [line[2] for line in lines if line[2:3].isalnum() and line[3:5] == "  "] == [*check.suspects, *map(str, check.observations)]
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path, monkeypatch):
+    import course_lib.exercises.diagnosis as module
+
+    monkeypatch.setattr(module, "FOLDER", tmp_path / "new")
+    run = Run(*torch.rand(4, 5, dtype=torch.float64))
+    run.write("run")
+    torch.testing.assert_close(Run.read("run").largest, run.largest, rtol=1e-5, atol=0)
