@@ -11,6 +11,7 @@ from course_lib.exercises.adam import check
 from course_lib.experiments import sweep
 from course_lib.formulas import adam, amsgrad, beale, momentum, quadratic, ravine, rosenbrock
 from course_lib.formulas.surfaces import Surface
+from course_lib.widgets import Map
 
 START = (-2.2, 1.2)
 FLOAT = torch.float64
@@ -259,6 +260,51 @@ def test_adam_forgives_a_wrong_rate_more_often(contest):
     assert min(best) == pytest.approx(0.126, abs=0.01) and max(best) == pytest.approx(3.98, abs=0.05)
 
 
+# What a wrong rate looks like
+
+
+def map_of(rule, memory, low, high, **hyper):
+    """The rates and memories of a map of 600 steps on Rosenbrock's valley, and how its runs end."""
+    fig = Map(rule, rosenbrock, x="lr", y=memory, steps=600, x_range=(low, high), y_range=(0, 0.99), **hyper)
+    return *fig.places(80, 20), fig.values(80, 20)
+
+
+def test_no_run_diverges_and_wrong_rates_end_close():
+    rates, _, found = map_of(adam, "beta1", 0.01, 4)
+    assert not found.lost.any()
+    assert 0.7 < (found.steps == math.inf).double().mean() < 0.85
+    assert map_of(momentum, "momentum", 0.001, 0.3)[2].lost.double().mean().item() == pytest.approx(0.40, abs=0.01)
+
+
+def test_the_range_of_good_rates():
+    rates, memories, found = map_of(adam, "beta1", 0.01, 4)
+    good = found.steps < math.inf
+    near = (memories - 0.9).abs().argsort()[:2]
+    low, high = (torch.where(good, rates, x) for x in (math.inf, 0.0))
+    for row in near:
+        assert low[row].min().item() == pytest.approx(0.14, rel=0.1) and high[row].max() > 2
+        assert good[row, (0.16 < rates) & (rates < 0.8)].all()
+        assert 10 ** (good[row].sum() * math.log10(400) / 80).item() == pytest.approx(14, rel=0.05)
+    assert good.sum(1).max() == good[near].sum(1).max() and (good[memories < 0.75].sum(1) <= 1).all()
+    _, m, found = map_of(momentum, "momentum", 0.001, 0.3)
+    spans = 10 ** ((found.steps < math.inf)[(m - 0.9).abs().argsort()[:2]].sum(1) * math.log10(300) / 80)
+    assert 2.8 < spans.min() and spans.max() < 3.7  # at 0.888 and at 0.911
+
+
+def test_the_memory_of_the_wall_holds_it_back():
+    def rise(x):  # of the length along y = x²
+        return x / 2 * math.hypot(1, 2 * x) + math.asinh(2 * x) / 4
+
+    assert rise(1.0) + rise(1.2) == pytest.approx(3.4, abs=0.05)
+    assert torch.func.grad(rosenbrock)(torch.tensor([-1.2, 1.0])).norm() == pytest.approx(233, abs=1)
+    for beta2, border in ((0.99, 0.04), (0.95, 0.0)):
+        rates, memories, found = map_of(adam, "beta1", 0.01, 4, beta2=beta2)
+        good = (found.steps < math.inf)[(memories - 0.9).abs().argsort()[:2]]
+        assert all(abs(rates[row].min() - border) < 0.0045 or border == 0 and rates[row].min() < 0.011 for row in good)
+        spans = 10 ** (good.sum(1) * math.log10(400) / 80)
+        assert 3.2 < spans.min() and spans.max() < 6.3
+
+
 # What goes wrong
 
 
@@ -280,6 +326,45 @@ def test_adam_at_rest_does_not_rest_unless_epsilon_is_large():
     assert 2 * 1.9 / 0.1 == pytest.approx(38) and 0.1 * 10 / 38 == pytest.approx(0.026, abs=5e-4)
     below, above = losses[1100:, 2], losses[1100:, [1, 3]]
     assert below.max() > 1e-7 and above.max() < 1e-40
+
+
+def memories(steps):
+    """Both memories, (rows, columns), and the loss at the end: the map of the page."""
+    fig = Map(adam, quadratic, x="beta2", y="beta1", steps=steps, lr=0.1, x_range=(0, 0.9999), y_range=(0, 0.99), view="loss")
+    beta2, beta1 = torch.meshgrid(*fig.places(100, 20), indexing="xy")
+    ends = sweep(adam, quadratic, START, steps, machine="numba", keep="end", dtype=torch.float32, lr=0.1, beta1=beta1.flatten(), beta2=beta2.flatten())
+    return beta2, beta1, vmap(quadratic)(ends).view(20, 100)
+
+
+def test_the_map_shows_these_losses():
+    fig = Map(adam, quadratic, x="beta2", y="beta1", steps=200, lr=0.1, x_range=(0, 0.9999), y_range=(0, 0.99), view="loss")
+    beta2, _, loss = memories(200)
+    torch.testing.assert_close(fig.values(100, 20).above[beta2 > 0.99], loss[beta2 > 0.99], rtol=0.02, atol=1e-5)  # elsewhere rounding grows
+
+
+def test_rest_is_patience():
+    borders = []
+    for steps in (1000, 2000):
+        beta2, beta1, loss = memories(steps)
+        rows = (0.7 < beta1[:, 0]) & (beta1[:, 0] < 0.95)
+        borders.append(torch.where(loss > 1e-6, beta2, 0).amax(1)[rows])
+    assert borders[0].tolist() == pytest.approx([0.991] * len(borders[0]), abs=0.0025)
+    assert borders[1].tolist() == pytest.approx([0.995] * len(borders[1]), abs=0.003)
+
+
+def test_the_first_return_comes_later_for_a_longer_memory():
+    beta2, steps = torch.tensor([0.99, 0.995, 0.998, 0.999]), (992, 1844, 4140, 7555)
+    losses = vmap(vmap(quadratic))(sweep(adam, quadratic, START, 8000, machine="numba", lr=0.1, beta2=beta2))[500:]
+    assert (losses[:200].amax(0) < 1e-6).all()
+    assert ((losses > 1e-6).int().argmax(0) + 500).tolist() == pytest.approx(steps, abs=5)
+    assert all(7.5 < (1 - b) * t < 10 for b, t in zip(beta2.tolist(), steps, strict=True))
+
+
+def test_the_curve_where_the_bound_ends():
+    beta2, beta1, loss = memories(1000)
+    left = beta2 < beta1**2
+    assert (loss > 0.01)[left].double().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert (loss > 0.01)[~left].double().mean() < 0.01
 
 
 def test_reddis_example():

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 import pytest
+import torch
 from figure_reading import Shown, payloads
 from figure_reading import show as shown
 from visit import Visit
@@ -88,7 +89,28 @@ def assert_rate_map(figure: Shown, payload: dict):
     assert any(f"measured {measured}, predicted {predicted}" in alt for alt in figure.alt())
 
 
-ASSERT = {"descent": assert_descent, "rate_map": assert_rate_map}
+def assert_map(figure: Shown, payload: dict):
+    """The run at the ring is that of `sweep`, and so is what the large number says of it; the pixels are tested with the widget."""
+    state = payload["state"]
+    spec, steps, goal = state["spec"], int(figure.value("steps")), figure.value("goal")
+    rule = next(rule for name, rule in RULES.items() if spec["title"].startswith(f"{label(name)} on "))
+    surface = next(s for s in SURFACES.values() if spec["title"].endswith(f" on {label(s.formula.__name__)}"))
+    at = [float(part.split()[-1].replace("−", "-")) for part in figure.ring.get_attribute("aria-valuetext").split(",")]
+    chosen = dict(zip((axis["name"] for axis in spec["axes"]), at, strict=True))
+    setting = hyper(figure, payload) | {name: x for name, x in chosen.items() if name in spec["hyper"]}
+    begin = [chosen.get(f"w{k}", w) for k, w in enumerate(state["start"])]
+    path = sweep(rule, surface.formula, begin, steps, **setting)[:, 0]
+    (drawn,) = figure.paths(spec["domain"])
+    assert drawn == pytest.approx(path[: len(drawn)], abs=0.06 * figure.pixel(spec["domain"]))
+    there = {k: v for k, v in setting.items() if k in (surface.formula.__kwdefaults__ or {})}
+    above = [surface.formula(w, **there).item() - surface.formula(torch.tensor(surface.minima(**there)[0]).double(), **there).item() for w in path]
+    lost = any(not (abs(a) <= spec["bound"] and abs(b) <= spec["bound"]) for a, b in path.tolist())
+    late = max((k + 1 for k, z in enumerate(above) if not z <= goal), default=0)
+    words = "diverged" if lost else f"{late} steps" if late <= steps else "not in time"
+    assert figure.host.locator(".cf-result .cf-number").inner_text() == words
+
+
+ASSERT = {"descent": assert_descent, "rate_map": assert_rate_map, "map": assert_map}
 
 
 def mounted(reading: Reading):
@@ -116,11 +138,12 @@ def test_figures_follow_mouse_and_keyboard(reading):
         assert figure.settle().alt() != before
         ASSERT[payload["figure"]](figure, payload)
         x, y = figure.ring_center()
+        goal = (x - 40 if payload["figure"] == "map" else x + 40, y + 20)  # inside: the ring of a map may stand at its right edge
         figure.page.mouse.move(x, y)
         figure.page.mouse.down()
-        figure.page.mouse.move(x + 40, y + 20, steps=3)
+        figure.page.mouse.move(*goal, steps=3)
         figure.page.mouse.up()
-        assert figure.settle().ring_center() == pytest.approx((x + 40, y + 20), abs=3)
+        assert figure.settle().ring_center() == pytest.approx(goal, abs=3)
         ASSERT[payload["figure"]](figure, payload)
         figure.host.get_by_role("button", name="Reset").click()
 

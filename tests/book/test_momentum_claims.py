@@ -1,12 +1,15 @@
 """What the chapter on momentum says in prose, as assertions: the numbers in its answers, over several seeds where chance has a part."""
 
+import math
+
 import pytest
 import torch
 from torch.func import vmap
 
 from course_lib.experiments import sweep
-from course_lib.formulas import gradient_descent, momentum, nesterov, quadratic, rosenbrock, sgd
+from course_lib.formulas import gradient_descent, himmelblau, momentum, nesterov, quadratic, rosenbrock, sgd
 from course_lib.formulas.convergence import best_momentum, critical_rates
+from course_lib.widgets import Map
 
 START = (-2.2, 1.2)
 
@@ -69,6 +72,110 @@ def test_rosenbrock_diverges_near_the_edge_of_theory():
     assert (curvature[1] / curvature[0]).item() == pytest.approx(2500, rel=0.01)
     paths = sweep(momentum, rosenbrock, (-1.2, 1.0), 300, lr=torch.tensor([0.034, 0.038]))
     assert paths[-1].isfinite().all(1).tolist() == [True, False]
+
+
+# The map on Rosenbrock's valley
+
+
+def borders(steps):
+    """By momentum: the lowest and the highest rate that arrive, the decades of rates that do, and the fewest steps; infinite or 0 for none."""
+    fig = Map(momentum, rosenbrock, x="lr", y="momentum", steps=steps, x_range=(0.001, 0.3), y_range=(0, 0.99), lr=0.004)
+    found, (rates, momenta) = fig.values(80, 20), fig.places(80, 20)
+    good = found.steps < math.inf
+    low, high = torch.where(good, rates, math.inf).amin(1), torch.where(good, rates, 0).amax(1)
+    return momenta, low, high, good.sum(1) * math.log10(300) / 80, found.steps.amin(1)
+
+
+@pytest.fixture(scope="module")
+def tongue():
+    return borders(600)
+
+
+def test_two_borders_are_patience(tongue):
+    m, low, *_ = tongue
+    between = (0.7 < m) & (m < 0.945)
+    assert between.sum() == 8 and ((low[between] / 0.01).log().abs() < math.log(8 / 7)).all()
+    more = borders(1000)
+    assert ((more[1][between] / 0.006).log().abs() < math.log(8 / 7)).all()
+    assert (more[3][-2:] > 5 * tongue[3][-2:] * torch.tensor([0.5, 1])).all()  # at the top
+    assert (more[2][between] < 1.08 * tongue[2][between]).all()  # to the right
+
+
+def test_the_third_border_is_theory_up_to_a_momentum_of_86_percent(tongue):
+    m, _, high, *_ = tongue
+    share = high / (2 * (1 + m) / ((1 - m) * 1002))
+    between = (0.7 < m) & (m < 0.87)
+    assert between.sum() == 4 and ((share[between] - 1).abs() < 0.15).all()
+    for momenta, part in ((0.929, 0.78), (0.982, 0.45)):
+        assert share[(m - momenta).abs().argmin()].item() == pytest.approx(part, abs=0.01)
+    path = sweep(momentum, rosenbrock, (-1.2, 1.0), 60, dtype=torch.float32, lr=0.05, momentum=0.92)[:, 0]
+    assert ((path.abs() > 300) | ~path.isfinite()).any(1).int().argmax() == 12
+    best = best_momentum(torch.tensor(2500.0))
+    assert best[1].item() == pytest.approx(0.92, abs=0.005) and 1 / math.sqrt(0.4 * 1002) == pytest.approx(0.05, abs=1e-3)
+
+
+def test_momentum_widens_the_range_of_good_rates_and_then_costs_steps(tongue):
+    m, low, _, decades, fewest = tongue
+    assert (m < 0.65).sum() == 5 and not low[:5].isfinite().any() and m[4] > 0.64
+    for momenta, factor, steps in ((0.718, 1.2, 525), (0.859, 2.5, 220), (0.944, 6.4, 160)):
+        row = (m - momenta).abs().argmin()
+        assert 10 ** decades[row].item() == pytest.approx(factor, rel=0.05) and fewest[row] == pytest.approx(steps, rel=0.03)
+    for momenta, law, steps in ((0.965, 279, 260), (0.978, 446, 415)):
+        row = (m - momenta).abs().argmin()
+        assert math.log(24_200) / -m[row].log().item() == pytest.approx(law, abs=2) and fewest[row] == pytest.approx(steps, rel=0.03)
+    assert rosenbrock(torch.tensor([-1.2, 1.0])).item() == pytest.approx(24.2)
+
+
+def test_the_fastest_streaks_are_luck():
+    path = sweep(momentum, rosenbrock, (-1.2, 1.0), 600, lr=torch.tensor([0.0170 * 0.98, 0.0170, 0.0170 * 1.03]), momentum=0.813)
+    late = (vmap(vmap(rosenbrock))(path) > 1e-3) * torch.arange(1, 602)[:, None]
+    assert late.amax(0).tolist() == pytest.approx([354, 104, 281], abs=3)
+
+
+# The basins
+
+
+@pytest.fixture(scope="module")
+def basins():
+    """The loss at the starts of a grid, and by momentum whether they end elsewhere than at m = 0."""
+    fig = Map(momentum, himmelblau, x="w0", y="w1", view="minimum", lr=0.005, momentum=0, steps=300, start=(5, 5))
+    x, y = fig.places(40, 40)
+    still, elsewhere = fig.values(40, 40), {}
+    for m, steps in ((0.5, 300), (0.8, 300), (0.9, 300), (0.95, 400), (0.98, 800)):
+        fig.momentum, fig.steps = m, steps
+        found = fig.values(40, 40)
+        assert found.steps.isfinite().double().mean() > 0.99
+        elsewhere[m] = found.minimum != still.minimum
+    return himmelblau(torch.stack(torch.meshgrid(x, y, indexing="xy"))), elsewhere
+
+
+def test_borders_fold_at_the_rim(basins):
+    loss, elsewhere = basins
+    for m, share in ((0.9, 0.19), (0.95, 0.30)):
+        assert elsewhere[m].double().mean().item() == pytest.approx(share, abs=0.01)
+    for m, above, below in ((0.9, 0.40, 0.01), (0.95, 0.61, 0.03)):
+        assert elsewhere[m][loss > 178].double().mean().item() == pytest.approx(above, abs=0.015)
+        assert elsewhere[m][loss < 178].double().mean() < below
+    assert not any(e[loss < 13.3].any() for e in elsewhere.values()) and (loss < 13.3).sum() > 50
+
+
+def test_the_run_at_the_ring_of_the_basins():
+    ends = sweep(momentum, himmelblau, (5.0, 5.0), 400, lr=0.005, momentum=torch.tensor([0.0, 0.9, 0.95], dtype=torch.float64))[-1]
+    torch.testing.assert_close(ends, torch.tensor([[3.0, 2.0], [3.6, -1.8], [-3.8, -3.3]], dtype=torch.float64), atol=0.06, rtol=0)
+
+
+def test_the_passes():
+    w, heights = torch.cartesian_prod(*[torch.linspace(-4.5, 4.5, 19, dtype=torch.float64)] * 2), set()
+    slope, bend = vmap(torch.func.grad(himmelblau)), vmap(torch.func.jacrev(torch.func.grad(himmelblau)))
+    for _ in range(30):
+        w = w - torch.linalg.solve(bend(w), slope(w))
+    w = w[slope(w).norm(dim=1) < 1e-9]
+    signs = torch.linalg.eigvalsh(bend(w)).sign()
+    heights = sorted({round(x, 1) for x in vmap(himmelblau)(w[(signs[:, 0] < 0) & (signs[:, 1] > 0)]).tolist()})
+    assert heights == [13.3, 67.7, 104.0, 178.3]
+
+
+# What the average does to noise
 
 
 @pytest.mark.parametrize("seed", range(3))

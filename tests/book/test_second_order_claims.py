@@ -7,6 +7,7 @@ from torch.func import functional_call, grad, jacrev, vmap
 
 from course_lib.experiments import digits, sweep
 from course_lib.formulas import backtracking_descent, gradient_descent, himmelblau, newton, newton_backtracking, quadratic, rosenbrock, saddle, steepest_descent
+from course_lib.widgets import LocalModel
 
 CANYON = {"condition_number": 5.0}
 START = torch.tensor([-1.2, 1.0], dtype=torch.float64)  # Rosenbrock's
@@ -25,6 +26,45 @@ def error_factors(rule, lr, condition_number):
     """By what the error's two coordinates shrink in a step."""
     w = path(rule, quadratic, [2.0, 0.4], 1, lr=lr, condition_number=condition_number)
     return (w[1] / w[0]).tolist()
+
+
+# --- the model under your finger
+
+
+def test_the_local_model_keeps_and_breaks_its_promises():
+    fig = LocalModel("himmelblau", w=(3.8, 3.4))
+    assert (fig.loss, fig.promised, fig.reached, fig.ratio) == pytest.approx((116.7, 22.67, 8.977, 1.146), rel=1e-3)
+    slopes = [fig.gradient.norm().item()]
+    for _ in range(6):
+        fig.take("newton")
+        slopes.append(fig.gradient.norm().item())
+    assert slopes[:6] == pytest.approx([175, 37.5, 5.32, 0.435, 0.00492, 6.3e-7], rel=0.01) and slopes[6] < 1e-12
+    fig = LocalModel("himmelblau", w=(3.8, 3.4), direction="gradient")
+    assert (fig.promised, fig.reached, fig.ratio) == pytest.approx((183, 29.5, -1.32), rel=0.01)
+    fig.gradient_lr = 0.005
+    assert (fig.promised, fig.reached, fig.ratio) == pytest.approx((26.1, 18.6, 1.08), rel=0.01)
+
+
+def test_newton_aims_at_what_the_model_has():
+    fig = LocalModel("himmelblau", w=(0.0, -0.5))
+    assert fig.kind == "maximum" and fig.curvatures == pytest.approx((-44.2, -22.8), rel=0.01)
+    assert (fig.loss, fig.reached) == pytest.approx((177.8, 181.6), rel=1e-3)
+    fig.w = [3.0, 0.2]
+    assert fig.kind == "saddle" and fig.curvatures == pytest.approx((-15.5, 68.8), rel=0.01)
+
+
+def test_far_away_the_model_lies_and_damping_shortens_the_step():
+    fig = LocalModel("rosenbrock")
+    assert fig.ratio == pytest.approx(1.00, abs=0.01)
+    fig.take("newton")
+    assert (fig.loss, fig.promised, fig.reached, fig.ratio) == pytest.approx((4.73, 0.515, 1412, -334), rel=0.01)
+    first = None
+    for k in range(401):  # the slider's places
+        fig.damping = float(f"{1e-3 * 1e6 ** (k / 400):.3g}")
+        falls = fig.reached < fig.loss
+        assert falls or first is None
+        first = first or (fig.damping if falls else None)
+    assert first == 1.57
 
 
 # --- the canyon
