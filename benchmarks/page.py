@@ -153,14 +153,20 @@ def script_size() -> Row:
     return Row("figures' JavaScript of a page", sum(len(gzip.compress(file.read_bytes(), 9)) for file in files) / 1024, "KB", 80, "gzip, loaded once for all pages")
 
 
-def rows() -> list[Row]:
-    if not (HTML / PAGE).exists():
-        sys.exit(f"There is no built book in {HTML}. Build it first: make book.")
+@contextmanager
+def chromium():
+    """A browser without a window, closed at the end."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
         sys.exit("The benchmarks of the pages need a browser: install chromium, for instance with apt-get install chromium.")
-    with served(HTML) as address, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        found = [*redraws(browser, f"{address}/{PAGE}"), first_answer(browser, f"{address}/book/intro.html"), script_size()]
+        yield browser
         browser.close()
-    return found
+
+
+def rows() -> list[Row]:
+    if not (HTML / PAGE).exists():
+        sys.exit(f"There is no built book in {HTML}. Build it first: make book.")
+    with served(HTML) as address, chromium() as browser:
+        return [*redraws(browser, f"{address}/{PAGE}"), first_answer(browser, f"{address}/book/intro.html"), script_size()]

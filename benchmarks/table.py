@@ -6,26 +6,30 @@ import platform
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("torch", "jupyter-book", "anywidget", "playwright")
+PACKAGES = ("torch", "numba", "jupyter-book", "anywidget", "playwright")
+PEERS = ("jax", "optax")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measured number: what it is, its unit, and how large it may be, where there is a goal."""
+    """One measured number: what it is, its unit, and its goal where there is one: how large it may be, or how small."""
 
     what: str
     value: float
     unit: str
     at_most: float | None = None
     note: str = ""
+    at_least: float | None = None
 
     @property
     def cells(self) -> tuple[str, str, str, str]:
-        goal = "" if self.at_most is None else f"≤ {_number(self.at_most)} {self.unit}: {'met' if self.value <= self.at_most else 'MISSED'}"
-        return self.what, f"{_number(self.value)} {self.unit}", goal, self.note
+        goals = (("≤", self.at_most, self.value.__le__), ("≥", self.at_least, self.value.__ge__))
+        goal = next((f"{sign} {_number(x)} {self.unit}: {'met' if holds(x) else 'MISSED'}" for sign, x, holds in goals if x is not None), "")
+        return self.what, "-" if self.value != self.value else f"{_number(self.value)} {self.unit}", goal, self.note
 
 
 def _number(x: float) -> str:
@@ -40,7 +44,7 @@ def machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-    } | {name: version(name) for name in PACKAGES}
+    } | {name: version(name) for name in (*PACKAGES, *(peer for peer in PEERS if find_spec(peer)))}
 
 
 def _processor() -> str:
