@@ -59,7 +59,10 @@ def nesterov(w, g, t, b=0.0, *, lr: Rate = 0.01, momentum: Decay = 0.9):
 # --- weight decay
 
 
-def momentum_l2(w, g, t, delta=0.0, *, lr: Rate = 0.1, momentum: Decay = 0.9, decay: Strength = 0.01):
+def momentum_l2(
+    w, g, t, delta=0.0, *,
+    lr: Rate = 0.1, momentum: Decay = 0.9, decay: Strength = 0.01,
+):  # fmt: skip
     """Momentum on the loss plus λ/2 ‖w‖²: the decay goes through the average.
 
     Source: slides 7 and 8. Equals torch.optim.SGD(lr=lr * (1 - momentum),
@@ -70,7 +73,10 @@ def momentum_l2(w, g, t, delta=0.0, *, lr: Rate = 0.1, momentum: Decay = 0.9, de
     return w - lr * delta, delta
 
 
-def sgdw(w, g, t, delta=0.0, *, lr: Rate = 0.1, momentum: Decay = 0.9, decay: Strength = 0.01):
+def sgdw(
+    w, g, t, delta=0.0, *,
+    lr: Rate = 0.1, momentum: Decay = 0.9, decay: Strength = 0.01,
+):  # fmt: skip
     """Momentum with decoupled weight decay: the decay stays out of the average.
 
     Source: Loshchilov and Hutter (2019); slide 9. PyTorch has no such optimizer.
@@ -83,8 +89,8 @@ def sgdw(w, g, t, delta=0.0, *, lr: Rate = 0.1, momentum: Decay = 0.9, decay: St
 
 
 def rprop(
-    w, g, t, g_old=0.0, eta="lr", *,
-    lr: Rate = 0.01, alpha: Growth = 1.2, beta: Shrink = 0.5, eta_min: Tiny = 1e-6, eta_max: Largest = 50.0,
+    w, g, t, g_old=0.0, eta="lr", *, lr: Rate = 0.01, alpha: Growth = 1.2,
+    beta: Shrink = 0.5, eta_min: Tiny = 1e-6, eta_max: Largest = 50.0,
 ):  # fmt: skip
     """Only the gradient's sign counts: a rate for each parameter grows while
     the sign stays and shrinks when it turns. All rates begin at lr.
@@ -99,8 +105,8 @@ def rprop(
 
 
 def rprop_torch(
-    w, g, t, g_old=0.0, eta="lr", *,
-    lr: Rate = 0.01, alpha: Growth = 1.2, beta: Shrink = 0.5, eta_min: Tiny = 1e-6, eta_max: Largest = 50.0,
+    w, g, t, g_old=0.0, eta="lr", *, lr: Rate = 0.01, alpha: Growth = 1.2,
+    beta: Shrink = 0.5, eta_min: Tiny = 1e-6, eta_max: Largest = 50.0,
 ):  # fmt: skip
     """Rprop as PyTorch spells it: a parameter whose sign turned waits a step.
 
@@ -108,8 +114,8 @@ def rprop_torch(
     torch.optim.Rprop(lr, etas=(beta, alpha), step_sizes=(eta_min, eta_max)).
     """
     same = g * g_old
-    factor = torch.where(same > 0, alpha * eta, torch.where(same < 0, beta * eta, eta))
-    eta = factor.clamp(eta_min, eta_max)
+    eta = torch.where(same > 0, alpha * eta, torch.where(same < 0, beta * eta, eta))
+    eta = eta.clamp(eta_min, eta_max)
     g = torch.where(same < 0, torch.zeros_like(g), g)
     return w - eta * g.sign(), g, eta
 
@@ -133,11 +139,15 @@ def adagrad_torch(w, g, t, G=0.0, *, lr: Rate = 0.01, eps: Tiny = 1e-10):
     return w - lr / (G.sqrt() + eps) * g, G
 
 
-def adadelta(w, g, t, v=0.0, u=0.0, *, lr: Rate = 1.0, gamma: Decay = 0.9, eps: Tiny = 1e-6):
+def adadelta(
+    w, g, t, v=0.0, u=0.0, *,
+    lr: Rate = 1.0, gamma: Decay = 0.9, eps: Tiny = 1e-6,
+):  # fmt: skip
     """A step in the units of w: the root mean square of the steps so far,
     over that of the gradients.
 
-    Source: Zeiler (2012); slide 16. Equals torch.optim.Adadelta(lr=lr, rho=gamma, eps=eps).
+    Source: Zeiler (2012); slide 16.
+    Equals torch.optim.Adadelta(lr=lr, rho=gamma, eps=eps).
     """
     v = gamma * v + (1 - gamma) * g**2
     delta = (u + eps).sqrt() / (v + eps).sqrt() * g
@@ -164,7 +174,10 @@ def rmsprop_torch(w, g, t, v=0.0, *, lr: Rate = 0.01, gamma: Decay = 0.99, eps: 
     return w - lr / (v.sqrt() + eps) * g, v
 
 
-def adam(w, g, t, m=0.0, v=0.0, *, lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Tiny = 1e-8):
+def adam(
+    w, g, t, m=0.0, v=0.0, *,
+    lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Tiny = 1e-8,
+):  # fmt: skip
     """The average gradient over its root mean square, both corrected for
     having begun at zero.
 
@@ -179,24 +192,25 @@ def adam(w, g, t, m=0.0, v=0.0, *, lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: D
 
 
 def adam_l2(
-    w, g, t, m=0.0, v=0.0, *,
-    lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Tiny = 1e-8, decay: Strength = 0.01,
+    w, g, t, m=0.0, v=0.0, *, lr: Rate = 1e-3, beta1: Decay = 0.9,
+    beta2: Decay = 0.999, eps: Tiny = 1e-8, decay: Strength = 0.01,
 ):  # fmt: skip
     """Adam on the loss plus λ/2 ‖w‖²: the decay, too, is divided by √v.
 
-    Source: slide 19. Equals torch.optim.Adam(lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=decay).
+    Source: slide 19. Equals torch.optim.Adam(lr=lr, betas=(beta1, beta2),
+    eps=eps, weight_decay=decay).
     """
     return adam(w, g + decay * w, t, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
 
 def adamw(
-    w, g, t, m=0.0, v=0.0, *,
-    lr: Rate = 1e-3, beta1: Decay = 0.9, beta2: Decay = 0.999, eps: Tiny = 1e-8, decay: Strength = 0.01,
+    w, g, t, m=0.0, v=0.0, *, lr: Rate = 1e-3, beta1: Decay = 0.9,
+    beta2: Decay = 0.999, eps: Tiny = 1e-8, decay: Strength = 0.01,
 ):  # fmt: skip
     """Adam, and apart from it a decay of every weight by the same factor.
 
-    Source: Loshchilov and Hutter (2019); slide 19.
-    Equals torch.optim.AdamW(lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=decay).
+    Source: Loshchilov and Hutter (2019); slide 19. Equals
+    torch.optim.AdamW(lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=decay).
     """
     w_adam, m, v = adam(w, g, t, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
     return w_adam - lr * decay * w, m, v

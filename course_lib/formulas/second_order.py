@@ -73,8 +73,8 @@ def exact_search(f, w, d):
 
 
 def backtracking_search(f, w, g, d, *, lr=1.0, shrink=0.5, c1=1e-4):
-    """The first of lr, lr·shrink, lr·shrink², … that lowers f enough: by c1 of what the slope promises.
-    If none of TRIALS does, the next one, untried.
+    """The first of lr, lr·shrink, lr·shrink², … that lowers f enough: by c1 of
+    what the slope promises. If none of TRIALS does, the next one, untried.
 
     Source: Armijo (1966); slide 11.
     """
@@ -131,7 +131,8 @@ def backtracking_descent(w, g, t, f, *, lr: Rate = 1.0, shrink: Annotated[float,
 
 
 def newton(w, g, t, f, *, lr: Rate = 1.0, damping: Damping = 0.0):
-    """To the stationary point of the quadratic model; damping μ bends the step toward the gradient and shortens it.
+    """To the stationary point of the quadratic model. Damping μ bends the step
+    toward the gradient and shortens it.
 
     Source: slides 10, 11; Levenberg (1944) for the damping.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 from course_lib.publishing import figures
 from course_lib.publishing.execution_cache import cache_key, execute_stale
 from course_lib.publishing.repository import find_repository
+from course_lib.publishing.typography import keep_punctuation
 
 KERNEL_CONFIG = """\
 c.InlineBackend.figure_formats = {"svg"}
@@ -23,6 +24,7 @@ def setup(app):
     app.connect("html-page-context", figures.add_page_files)
     app.connect("html-page-context", _add_colab_button, priority=600)  # after the theme has made its buttons
     app.connect("doctree-read", figures.warn_of_dead_widgets)
+    app.connect("doctree-read", keep_punctuation)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
