@@ -84,9 +84,10 @@ def browser() -> Browser:
 def _visits(browser: Browser):
     contexts = []
 
-    def open(url: str, wait_until: str = "networkidle", **options) -> Visit:
+    def open(url: str, wait_until: str = "networkidle", init: str = "", **options) -> Visit:
         contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 1000}} | options))
         page = contexts[-1].new_page()
+        page.add_init_script(init)
         visit = Visit(page)
         page.on("request", lambda request: visit.requests.append(request.url))
         page.on("requestfailed", lambda request: visit.failed.append(f"{request.url}: {request.failure}"))
@@ -106,7 +107,8 @@ def open_page(browser):
     """`open_page(url, **options)` opens a page and returns its Visit; the options are Browser.new_context's.
 
     For instance `color_scheme="dark"`, `viewport={"width": 390, "height": 844}`, `java_script_enabled=False`. The page is
-    given back when nothing has been loaded for half a second, with `wait_until="load"` as soon as it is complete.
+    given back when nothing has been loaded for half a second, with `wait_until="load"` as soon as it is complete. The script
+    `init` runs before the page's own.
     """
     yield from _visits(browser)
 

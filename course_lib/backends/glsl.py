@@ -35,7 +35,7 @@ precision highp float;
 precision highp int;
 precision highp sampler2D;
 uniform sampler2D places; // row 0: {x} of each column of pixels; row 1: {y} of each row
-uniform float hyper[{hypers}], start[{size}], goal, lowest, bound;
+uniform float {uniforms};
 uniform int steps;
 out vec4 result;
 
@@ -134,15 +134,16 @@ def fragment(recurrence: Recurrence, x: str, y: str, minima: Program | None = No
         "if (lost) { late = steps + 1; above = uintBitsToFloat(0x7f800000u); nearest = -1.0; }",
         f"result = vec4({', '.join(_result(r, write, loop) for r in results)});",
     ]
-    return _TEXT.format(name=loop.name, x=x, y=y, hypers=max(1, len(loop.hyper)), size=size, lines="\n  ".join(lines))
+    uniforms = f"hyper[{max(1, len(loop.hyper))}], start[{size}], goal, lowest, bound"
+    return _TEXT.format(name=loop.name, x=x, y=y, uniforms=uniforms, lines="\n  ".join(lines))
 
 
 def training(training: Training, x: str, y: str) -> str:
     """The text of a fragment shader that trains a network of its own for each pixel, over the hyperparameters `x` and `y`.
 
-    The uniforms are those of `fragment`. The results: the step from which on the loss stays at `goal` or below (`steps + 1` if it
-    does not), or the step at which it exceeded `bound`; the loss at the end; the mean over the steps of the loss relative to the first;
-    1 for a run that exceeded `bound`, else 0.
+    `places`, `hyper` and `steps` are as in `fragment`. The results: the step at which the loss exceeded `bound` or was not a number,
+    `steps + 1` where it never did; the loss at the end; the mean over the steps of the loss relative to the first; 1 for a lost
+    run, else 0. Of a lost run the second and the third mean nothing.
 
     Raises ValueError for names that are no hyperparameters.
     """
@@ -161,20 +162,17 @@ def training(training: Training, x: str, y: str) -> str:
         *(f"const float {own[k]}[{a.size}] = float[{a.size}]({', '.join(map(number, a.ravel().tolist()))});" for k, a in constants.items()),
         *(f"float {own[k]}{f'[{math.prod(shape)}]' if shape else ''};" for k, shape in (training.weights | arrays).items()),
         *first,
-        "int late = 0, limit = size(bound);",
+        "int when = steps + 1, limit = size(bound);",
         "float begin = 0.0, total = 0.0;",
-        "bool lost = false;",
         f"for (int k = 0; k <= min(steps, {LONGEST}); k++) {{",
         *(f"  {line}" for line in step),
-        f"  lost = size({own['loss']}) > limit;",
-        "  if (lost) { late = k; break; }",
+        f"  if (size({own['loss']}) > limit) {{ when = k; break; }}",
         f"  begin = k == 0 ? {own['loss']} : begin;",
         f"  total += {own['loss']} / begin;",
-        f"  late = {own['loss']} > goal ? k + 1 : late;",
         "}",
-        f"result = vec4(float(late), {own['loss']}, total / float(steps + 1), float(lost));",
+        f"result = vec4(float(when), {own['loss']}, total / float(steps + 1), float(when <= steps));",
     ]
-    return _TEXT.format(name=training.name, x=x, y=y, hypers=len(training.hyper), size=1, lines="\n  ".join(lines))
+    return _TEXT.format(name=training.name, x=x, y=y, uniforms=f"hyper[{len(training.hyper)}], bound", lines="\n  ".join(lines))
 
 
 def _largest(terms: Sequence[str]) -> str:

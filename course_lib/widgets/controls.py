@@ -46,6 +46,6 @@ def control(owner: Signature, name: str, value: float) -> dict:
     return {"name": name, "symbol": symbol(name), "label": label(name), "range": vars(Range(low, high, scale)) | {"at_least": None, "below": None}, "initial": value}
 
 
-def own_control(name: str, r: Range, value: float, symbol: str | None = None, whole: bool = False) -> dict:
+def own_control(name: str, r: Range, value: float, symbol: str | None = None, label: str | None = None, whole: bool = False) -> dict:
     """The same for a number of the figure itself, such as its steps; `whole` for one that is counted."""
-    return {"name": name, "symbol": symbol or name, "label": name, "range": {"low": min(r.low, value), "high": r.high, "scale": r.scale, "whole": whole}, "initial": value}
+    return {"name": name, "symbol": symbol or name, "label": label or name, "range": {"low": min(r.low, value), "high": r.high, "scale": r.scale, "whole": whole}, "initial": value}

@@ -35,7 +35,7 @@ export function inks(root) {
 const MEANS = [1e-2, 1e1]; // the ends of the colors for a mean loss relative to the first
 const WARM = [[38, 10, 58], [150, 36, 96], [255, 150, 90]]; // red, green, blue of runs that diverge at once, later, at the end
 
-/** Paints fates of training: `fates()`; `paint(steps, floats, pixels)` as above. Diverged runs are warm, the brighter the later. */
+/** Paints fates of training: `fates()`; `paint(steps, floats, pixels)` as above, in every theme the same. Diverged runs are warm, the brighter the later. */
 export function fates() {
   const pen = scratch(), table = (color) => Uint32Array.from({ length: 256 }, (_, k) => bits(pen, color(k / 255)));
   const cool = table((u) => interpolateViridis(1 - u)), warm = table(warmColor);

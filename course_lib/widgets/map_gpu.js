@@ -3,7 +3,7 @@ const CORNERS = `#version 300 es
 void main() { gl_Position = vec4(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1, 0, 1); }`;
 const SHARED = Symbol.for("course_lib.widgets.map_gpu"); // in Jupyter every figure has its own copy of this text
 
-/** @typedef {{ x: Float32Array, y: Float32Array, values: number[], start: number[], steps: number, goal: number, lowest: number, bound: number }} Job */
+/** @typedef {{ x: Float32Array, y: Float32Array, values: number[], steps: number, bound: number, start?: number[], goal?: number, lowest?: number }} Job what the shader has uniforms for */
 
 /** `{ gl, programs, … }`, made once. Throws where there is no WebGL2 that draws to floats, or where it was lost. */
 function shared() {
@@ -76,9 +76,9 @@ export function gpu({ shader, lost }) {
     [x, y].forEach((row, k) => gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, k, row.length, 1, gl.RED, gl.FLOAT, row));
     gl.uniform1i(at.places, 0);
     if (job.values.length) gl.uniform1fv(at.hyper, job.values);
-    gl.uniform1fv(at.start, job.start);
+    if (job.start) gl.uniform1fv(at.start, job.start);
     gl.uniform1i(at.steps, job.steps);
-    for (const name of ["goal", "lowest", "bound"]) gl.uniform1f(at[name], job[name]);
+    for (const name of ["goal", "lowest", "bound"]) if (name in job) gl.uniform1f(at[name], job[name]);
     own.job = job;
   }
 

@@ -22,7 +22,7 @@ export async function render({ model, el }) {
   const columns = make(root, "div", "cf-grid");
   const main = make(columns, "div", "cf-main"), side = make(columns, "div", "cf-side");
   const rows = headlines(side, spec.runs);
-  const sliders = spec.controls.map((control) => slider(side, control.whole ? whole(model) : model, control));
+  const sliders = spec.controls.map((control) => slider(side, model, control));
   const buttons = make(side, "div", "cf-buttons");
   button(buttons, "New draw", "Other batches: the next seed", () => put(model, { seed: (model.get("seed") + 1) >>> 0 }));
   button(buttons, "Reset", "Back to the start values", () => put(model, { ...spec.initial }));
@@ -84,11 +84,6 @@ function nameAxes(node) {
   const back = node.querySelector(".cf-back"), [width, height] = ["width", "height"].map((side) => +back.getAttribute(side));
   make(back.parentNode, "text", "cf-title", { x: width - 6, y: height - 6, "text-anchor": "end" }).textContent = "θ₀";
   make(back.parentNode, "text", "cf-title", { x: 6, y: height - 6 }).textContent = "θ₁";
-}
-
-/** The model, with whole numbers for what a slider sets. */
-function whole(model) {
-  return { get: (name) => model.get(name), set: (name, value) => model.set(name, Math.round(value)), save_changes: () => model.save_changes(), on: (...args) => model.on(...args) };
 }
 
 /** The mean of the examples' losses. */

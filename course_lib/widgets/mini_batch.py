@@ -16,7 +16,7 @@ from course_lib.formulas.minibatch import batch_gradient, example_gradients, exc
 from course_lib.formulas.objective import least_squares, logistic_loss
 from course_lib.formulas.optimizers import gradient_descent
 from course_lib.formulas.signature import Range, signature
-from course_lib.widgets.controls import control
+from course_lib.widgets.controls import control, own_control
 from course_lib.widgets.figure import Figure
 
 N = 64  # examples
@@ -114,7 +114,12 @@ class MiniBatch(Figure):
             "examples": N,
             "problems": [_for_the_page(name, one) for name, one in PROBLEMS.items()],
             "choices": {"problem": list(PROBLEMS), "sampling": list(SAMPLING), "budget": list(BUDGETS)},
-            "controls": [rate, _whole("B", "B", "batch size", N, B, "log"), _whole("epochs", "E", "epochs", MOST_EPOCHS, epochs), _whole("steps", "T", "steps", MOST_STEPS, steps)],
+            "controls": [
+                rate,
+                own_control("B", Range(1, N, "log"), B, label="batch size", whole=True),
+                own_control("epochs", Range(1, MOST_EPOCHS), epochs, "E", whole=True),
+                own_control("steps", Range(1, MOST_STEPS), steps, "T", whole=True),
+            ],
             "runs": list(RUNS),
             "initial": settings | choices | {"start": self.start},
         }
@@ -203,11 +208,6 @@ class MiniBatch(Figure):
             for (run, batches), distance in zip(self.batches.items(), self.distances.values(), strict=True)
         )
         return f"Contours of the {self.problem} loss over all {N} examples, three paths with the rate {self.lr:g}, batches {self.sampling}. Distance to the minimum at the end. {ends}."
-
-
-def _whole(name: str, symbol: str, label: str, most: int, value: int, scale: str = "linear") -> dict:
-    """A slider over whole numbers."""
-    return {"name": name, "symbol": symbol, "label": label, "range": vars(Range(1, most, scale)) | {"at_least": None, "below": None}, "initial": value, "whole": True}
 
 
 def _for_the_page(name: str, one: Problem) -> dict:

@@ -1,4 +1,4 @@
-"""Compare a traced formula with PyTorch; have Triton, its interpreter, and what it makes for a GPU."""
+"""Compare a traced formula with PyTorch; have a page, and Triton, its interpreter, and what it makes for a GPU."""
 
 import importlib.util
 import math
@@ -57,6 +57,14 @@ def _check(f, *shapes, ulps=2, special=True):
         want = f(*(x.clone() for x in values)).to(torch.float64).flatten()
         torch.testing.assert_close(torch.from_numpy(program(**given)["y"]), want, rtol=tolerance, atol=absolute, equal_nan=True)
     return program
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """An empty page, for a module's generated code to run in."""
+    page = browser.new_page()
+    yield page
+    page.close()
 
 
 @pytest.fixture

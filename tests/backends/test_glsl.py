@@ -4,12 +4,12 @@ Chromium brings a graphics chip in software, SwiftShader, which rounds as IEEE 7
 and divide less exactly; they were not at hand.
 """
 
-import base64
 import re
 
 import numpy as np
 import pytest
 import torch
+from shader_drawing import draw_shader
 from torch.func import vmap
 
 from course_lib.backends.glsl import LARGEST, LONGEST, fragment, number
@@ -21,50 +21,6 @@ from course_lib.formulas import RULES, SURFACES, adam, gradient_descent, himmelb
 CELLS, STEPS, FEW, GOAL, BOUND = 20, 200, 30, 1e-3, 1000.0
 CHAOTIC = {"lamb"}  # its trust ratio |w| / |step| makes the last digit of a small step into a large one
 
-RUN = r"""({ text, x, y, hyper, start, steps, uniforms }) => {
-  const gl = (window.gl ??= document.createElement("canvas").getContext("webgl2"));
-  if (!gl?.getExtension("EXT_color_buffer_float")) throw new Error("this Chromium has no WebGL2 that draws to floats");
-  const program = gl.createProgram(), at = (name) => gl.getUniformLocation(program, name);
-  const corners = "#version 300 es\nvoid main() { gl_Position = vec4(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1, 0, 1); }";
-  for (const [kind, source] of [[gl.VERTEX_SHADER, corners], [gl.FRAGMENT_SHADER, text]]) {
-    const shader = gl.createShader(kind);
-    gl.shaderSource(shader, source);
-    gl.compileShader(shader);
-    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
-    gl.attachShader(program, shader);
-  }
-  gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
-  gl.useProgram(program);
-  const texture = (format, width, height) => {
-    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
-    gl.texStorage2D(gl.TEXTURE_2D, 1, format, width, height);
-    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
-    return gl.getParameter(gl.TEXTURE_BINDING_2D);
-  };
-  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
-  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture(gl.RGBA32F, x.length, y.length), 0);
-  texture(gl.R32F, Math.max(x.length, y.length), 2);
-  [x, y].forEach((row, k) => gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, k, row.length, 1, gl.RED, gl.FLOAT, Float32Array.from(row)));
-  if (hyper.length) gl.uniform1fv(at("hyper"), hyper);
-  gl.uniform1fv(at("start"), start);
-  gl.uniform1i(at("steps"), steps);
-  for (const [name, value] of Object.entries(uniforms)) gl.uniform1f(at(name), value);
-  gl.viewport(0, 0, x.length, y.length);
-  gl.drawArrays(gl.TRIANGLES, 0, 3);
-  const floats = new Float32Array(4 * x.length * y.length);
-  gl.readPixels(0, 0, x.length, y.length, gl.RGBA, gl.FLOAT, floats);
-  if (gl.getError()) throw new Error("WebGL complains");
-  return btoa(Array.from(new Uint8Array(floats.buffer), (byte) => String.fromCharCode(byte)).join(""));
-}"""
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    page = browser.new_page()
-    yield page
-    page.close()
-
 
 @pytest.fixture
 def draw(page):
@@ -73,10 +29,8 @@ def draw(page):
     def draw(rule, surface, x, y, steps, results=("w0", "w1", "steps", "lost"), minima=None, goal=GOAL, lowest=0.0, bound=BOUND, start=(0.5, 0.5), **hyper):
         recurrence = trace_descent(rule, surface)
         values = hyperparameters(rule, surface) | hyper
-        job = {"text": fragment(recurrence, x[0], y[0], minima, results), "hyper": [values[h] for h in recurrence.hyper], "start": list(start), "steps": steps}
-        job |= {"x": x[1].tolist(), "y": y[1].tolist(), "uniforms": {"goal": goal, "lowest": lowest, "bound": bound}}
-        floats = np.frombuffer(base64.b64decode(page.evaluate(RUN, job)), dtype=np.float32).copy()
-        return torch.from_numpy(floats).reshape(len(y[1]), len(x[1]), 4).unbind(-1)
+        text, given = fragment(recurrence, x[0], y[0], minima, results), [values[h] for h in recurrence.hyper]
+        return draw_shader(page, text, x[1].tolist(), y[1].tolist(), given, steps, start, goal=goal, lowest=lowest, bound=bound)
 
     return draw
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from test_glsl import RUN as DRAW
+from shader_drawing import draw_shader
 
 from course_lib.backends import glsl, javascript
 from course_lib.backends.training import WEIGHTS, signature_of, trace_training
@@ -79,13 +79,6 @@ def traced(step, width=3, seed=0):
     return given, trace_training(step, given.W, given.V, given.x, given.y, training_error)
 
 
-@pytest.fixture(scope="module")
-def page(browser):
-    page = browser.new_page()
-    yield page
-    page.close()
-
-
 @pytest.fixture
 def train(page):
     """`train(training, steps, **hyper)` -> the losses of the generated JavaScript, (steps + 1, runs)."""
@@ -103,19 +96,15 @@ def draw(page):
     """`draw(training, x, y, steps, **hyper)` -> the shader's four results, (rows, columns) each; x and y are (name, values)."""
 
     def draw(training, x, y, steps=STEPS, /, **hyper):
-        job = {"text": glsl.training(training, x[0], y[0]), "hyper": [hyper.get(h, 1.0) for h in training.hyper], "start": [0], "steps": steps}
-        job |= {"x": x[1], "y": y[1], "uniforms": {"goal": 0.01, "lowest": 0, "bound": LARGEST}}
-        floats = np.frombuffer(base64.b64decode(page.evaluate(DRAW, job)), dtype=np.float32).copy()
-        return torch.from_numpy(floats).reshape(len(y[1]), len(x[1]), 4).unbind(-1)
+        return draw_shader(page, glsl.training(training, x[0], y[0]), x[1], y[1], [hyper.get(h, 1.0) for h in training.hyper], steps, bound=LARGEST)
 
     return draw
 
 
-def results(losses, goal=0.01):
-    """What the shader says of runs, from their losses."""
-    lost, steps = losses.isnan().any(0), len(losses) - 1
-    late = torch.where(losses > goal, torch.arange(1, steps + 2)[:, None], 0).amax(0)
-    return torch.where(lost, losses.isnan().int().argmax(0), late), losses[-1], (losses / losses[0]).mean(0), lost
+def results(losses):
+    """What the shader says of runs, from their losses (steps + 1, runs)."""
+    lost = losses.isnan().any(0)
+    return torch.where(lost, losses.isnan().int().argmax(0), len(losses)), losses[-1], (losses / losses[0]).mean(0), lost
 
 
 # The yardstick
@@ -168,7 +157,7 @@ def test_from_the_divergence_on_there_are_no_numbers(train):
 
 # Names
 
-NAMES = "i0 i1 j0 n0 n3 sum t new W_ mm mm1 mean tanh sub data data1 start_data next_W losses hyper bound late begin total lost limit size places result v0 v3 V1 η Math".split()
+NAMES = "i0 i1 j0 n0 n3 sum t new W_ mm mm1 mean tanh sub data data1 start_data next_W losses hyper bound when begin total k limit size places result v0 v3 V1 η Math".split()
 
 
 def named(name):

@@ -2,6 +2,7 @@
 
 import pytest
 from figure_reading import Shown
+from map_reading import NOTES, WITHOUT_GRAPHICS, at_rest, state
 
 from course_lib.publishing.figures import figure_html, write_static_files
 from course_lib.widgets.figure import MIME
@@ -46,5 +47,25 @@ def show(static_files, open_page):
         visit.figures = [Shown(host).settle() for host in visit.page.locator(".course-figure").all()]
         assert visit.problems == []
         return visit
+
+    return open
+
+
+@pytest.fixture
+def show_map(show):
+    """`show_map(fig, …, **options)` -> the first figure of a page, at rest; the options are open_page's."""
+    return lambda *figures, **options: at_rest(show(*figures, **options).figures[0])
+
+
+@pytest.fixture(params=WITHOUT_GRAPHICS)
+def show_without_graphics(show_map, request):
+    """`show_map` in a browser that lacks what graphics need: the next machine computes the map, and the figure says so."""
+    init, machine = WITHOUT_GRAPHICS[request.param]
+
+    def open(fig, **options):
+        figure = show_map(fig, init=init, **options)
+        assert state(figure, "machine") == machine
+        assert figure.host.locator(".cf-map-note").inner_text().endswith(NOTES[machine])
+        return figure
 
     return open

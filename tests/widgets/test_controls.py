@@ -7,7 +7,7 @@ import pytest
 from course_lib.formulas import momentum, quadratic, rosenbrock
 from course_lib.formulas.signature import Range, signature
 from course_lib.widgets.bundle import FOLDER
-from course_lib.widgets.controls import control, label, symbol
+from course_lib.widgets.controls import control, label, own_control, symbol
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,19 @@ def test_arrow_keys_get_from_one_end_to_the_other(in_page, values, way):
 @pytest.mark.parametrize("values", RANGES, ids=str)
 def test_a_value_outside_the_slider_stands_at_its_end(in_page, values):
     assert in_page("return [argument.low - 1e9, argument.high + 1e9].map((x) => controls.placeOf(x, argument));", finite(values)) == [0, 1]
+
+
+COUNTED = [Range(1, 64, "log"), Range(1, 20), Range(1, 200)]  # fewer values than a slider has places
+
+
+@pytest.mark.parametrize("values", COUNTED, ids=str)
+def test_what_is_counted_is_whole_and_leaves_nothing_out(in_page, values):
+    made = own_control("B", values, 8, label="batch size", whole=True)
+    assert (made["symbol"], made["label"], made["initial"]) == ("B", "batch size", 8)
+    script = "return Array.from({ length: 401 }, (_, k) => [k / 400, Math.round(400 * controls.placeOf(controls.valueAt(k / 400, argument), argument)) / 400].map((u) => controls.valueAt(u, argument)));"
+    numbers = in_page(script, made["range"])
+    assert {x for x, _ in numbers} == set(range(values.low, values.high + 1))
+    assert all(x == again for x, again in numbers)
 
 
 def finite(values: Range) -> dict:

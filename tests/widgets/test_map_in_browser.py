@@ -1,10 +1,8 @@
 """Map in a browser: its pixels are runs of sweep in single precision, on a graphics chip, in a worker and in the page; and every way to move it."""
 
-import base64
-
-import numpy as np
 import pytest
 import torch
+from map_reading import at_rest, center, colors, follow, plot, results, state, traits, view
 
 from course_lib.experiments import sweep
 from course_lib.formulas import adam, gradient_descent, himmelblau, momentum, quadratic, rosenbrock, saddle
@@ -12,63 +10,12 @@ from course_lib.widgets import Map
 from course_lib.widgets.map import Verdicts
 
 SMALL = {"viewport": {"width": 330, "height": 1300}}
-NO_GRAPHICS = "const get = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = function (kind, ...more) { return kind === 'webgl2' ? null : get.call(this, kind, ...more); };"
-NO_FLOATS = "WebGL2RenderingContext.prototype.getExtension = () => null;"
-NO_WORKERS = NO_GRAPHICS + "delete window.Worker;"
-FAILING_WORKERS = NO_GRAPHICS + "const Old = Worker; window.Worker = class extends Old { constructor() { super(URL.createObjectURL(new Blob(['throw new Error(\"no\")']))); } };"
-
-READ = """(box) => { const { floats, columns, rows } = box.state.picture, bytes = new Uint8Array(floats.buffer);
-  let text = ""; for (let k = 0; k < bytes.length; k += 8192) text += String.fromCharCode(...bytes.subarray(k, k + 8192));
-  return [btoa(text), columns, rows]; }"""
-
-
-@pytest.fixture
-def show_map(show, browser):
-    """`show_map(fig, …, init="", **options)` -> the first figure of a page, at rest; `init` is run before the page's scripts."""
-
-    def open(*figures, init="", **options):
-        if not init:
-            return at_rest(show(*figures, **options).figures[0])
-        new = browser.new_context
-
-        def with_init(**options):
-            context = new(**options)
-            context.add_init_script(init)
-            return context
-
-        browser.new_context = with_init
-        try:
-            return at_rest(show(*figures, **options).figures[0])
-        finally:
-            browser.new_context = new
-
-    return open
-
-
-def plot(figure):
-    return figure.host.locator(".cf-map-plot")
-
-
-def at_rest(figure):
-    """Waits until all pixels are computed."""
-    figure.settle()
-    figure.page.wait_for_function("(box) => box.state.idle", arg=plot(figure).element_handle())
-    return figure.settle()
-
-
-def state(figure, name):
-    return plot(figure).evaluate("(box, name) => box.state[name]", name)
 
 
 def drawn(figure) -> Verdicts:
     """The figure's pixels, as `values` gives them."""
-    text, columns, rows = plot(figure).evaluate(READ)
-    steps, above, minimum, lost = torch.from_numpy(np.frombuffer(base64.b64decode(text), dtype=np.float32).copy()).reshape(rows, columns, 4).unbind(-1)
+    steps, above, minimum, lost = results(figure)
     return Verdicts(steps, above, minimum.long(), lost.bool())
-
-
-def traits(figure, *names):
-    return figure.page.evaluate("(names) => names.map((name) => models[0].get(name))", list(names))
 
 
 def classes(found: Verdicts, steps: int):
@@ -87,14 +34,6 @@ def assert_pixels(figure, fig, at_least=1000, places=None):
     assert (got.minimum == want.minimum).double().mean() > 0.98
     both = ~got.lost & ~want.lost
     assert torch.isclose(got.above[both], want.above[both], rtol=0.01, atol=1e-6).double().mean() > 0.98
-
-
-def follow(figure, fig):
-    """`fig` with what the page's model has now."""
-    names = [*fig.hyper, "start", "steps", "goal", "view", "x_range", "y_range"]
-    for name, value in zip(names, traits(figure, *names), strict=True):
-        setattr(fig, name, value)
-    return fig
 
 
 # Pixels
@@ -116,13 +55,9 @@ def test_each_pixel_is_a_run_of_sweep(show_map, name):
     assert_pixels(figure, fig, at_least=20_000)
 
 
-@pytest.mark.parametrize("init, machine", [(NO_GRAPHICS, "worker"), (NO_FLOATS, "worker"), (NO_WORKERS, "page"), (FAILING_WORKERS, "page")], ids=["no WebGL2", "no float textures", "no workers", "workers that fail"])
-def test_without_graphics_it_is_computed_in_javascript(show_map, init, machine):
+def test_without_graphics_it_is_computed_in_javascript(show_without_graphics):
     fig = MAPS["momentum over start points"]()
-    figure = show_map(fig, init=init, **SMALL)
-    assert state(figure, "machine") == machine
-    words = {"worker": "The map is computed in JavaScript, with fewer pixels.", "page": "The map is computed slowly, with few pixels."}
-    assert figure.host.locator(".cf-map-note").inner_text().endswith(words[machine])
+    figure = show_without_graphics(fig, **SMALL)
     assert_pixels(figure, fig, at_least=10_000)
     figure.move("lr", 0.3)
     assert_pixels(at_rest(figure), follow(figure, fig), at_least=10_000)
@@ -141,9 +76,7 @@ def test_a_context_that_is_lost_is_replaced(show_map):
 def test_maps_of_a_page_share_one_context(show):
     init = "window.contexts = 0; const get = HTMLCanvasElement.prototype.getContext; HTMLCanvasElement.prototype.getContext = function (kind, ...more) { contexts += kind === 'webgl2'; return get.call(this, kind, ...more); };"
     figs = [MAPS["Adam over rates and decays"](), MAPS["momentum over start points"](), MAPS["a moving minimum"]()]
-    visit = show(*figs, viewport={"width": 390, "height": 4500})
-    visit.page.add_init_script(init)
-    visit.page.reload()
+    visit = show(*figs, init=init, viewport={"width": 390, "height": 4500})
     visit.page.wait_for_function("document.querySelectorAll('.cf-map-plot').length === 3")
     for figure, fig in zip(visit.figures, figs, strict=True):
         assert_pixels(at_rest(figure), fig, at_least=20_000)
@@ -161,30 +94,19 @@ def test_the_colors_are_those_of_the_legend(show_map):
     fig = Map(momentum, himmelblau, x="w0", y="lr", steps=60)
     figure = show_map(fig, **SMALL)
     got = drawn(figure)
-    rows, columns = got.steps.shape
     for view in ("steps", "loss"):
         figure.page.evaluate("(view) => models[0].set('view', view)", view)
-        image = figure.settle().host.locator("canvas").evaluate("(c) => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)")
-        colors = torch.tensor(image).reshape(rows, columns, 4).flip(0)
+        painted = colors(figure.settle())
         chips = figure.host.locator(".cf-map-legend-part:not(.cf-hidden) .cf-map-chip").evaluate_all("nodes => nodes.map((n) => getComputedStyle(n).backgroundColor.match(/\\d+/g).map(Number))")
         kinds = [(fig.steps < got.steps) & ~got.lost, got.lost] if view == "steps" else [got.lost]
         for chip, kind in zip(chips, kinds, strict=True):
             assert kind.any()
-            assert (colors[kind][:, :3] == torch.tensor(chip)).all()
-            assert not (colors[~kind][:, :3] == torch.tensor(chip)).all(-1).any()
-        assert (colors[..., 3] == 255).all()
+            assert (painted[kind][:, :3] == torch.tensor(chip)).all()
+            assert not (painted[~kind][:, :3] == torch.tensor(chip)).all(-1).any()
+        assert (painted[..., 3] == 255).all()
 
 
 # Moving
-
-
-def view(figure):
-    return traits(figure, "x_range", "y_range")
-
-
-def center(figure, u=0.5, v=0.5):
-    box = plot(figure).locator(".cf-glass").bounding_box()
-    return box["x"] + u * box["width"], box["y"] + (1 - v) * box["height"], box
 
 
 def test_a_press_moves_the_ring_and_draws_its_run(show_map):

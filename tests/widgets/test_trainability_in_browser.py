@@ -1,6 +1,5 @@
 """Trainability in a browser: its pixels are runs of train_many, on a graphics chip, in a worker and in the page; and every way to move it."""
 
-import base64
 import math
 import re
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from figure_reading import show as written
-from test_map_in_browser import NO_GRAPHICS, NO_WORKERS, READ, at_rest, center, plot, show_map, state, traits, view  # noqa: F401 (show_map is a fixture)
+from map_reading import at_rest, center, colors, follow, plot, results, state, traits, view
 
 from course_lib.experiments.trainability import train_many
 from course_lib.formulas.trainability import one_rate, two_rates
@@ -49,10 +48,9 @@ MAPS = {
 
 
 def drawn(figure) -> Fates:
-    """The figure's pixels, as `values` gives them."""
-    text, columns, rows = plot(figure).evaluate(READ)
-    when, end, mean, lost = torch.from_numpy(np.frombuffer(base64.b64decode(text), dtype=np.float32).copy()).reshape(rows, columns, 4).unbind(-1)
-    return Fates(torch.where(lost.bool(), when, math.inf), end, mean, lost.bool())
+    """The figure's pixels, as `values` gives them, but with steps + 1 for when a run is lost that is not."""
+    when, end, mean, lost = results(figure)
+    return Fates(when, end, mean, lost.bool())
 
 
 def assert_pixels(figure, fig, at_least=14_000):
@@ -66,14 +64,7 @@ def assert_pixels(figure, fig, at_least=14_000):
     assert trained.any()
     assert torch.isclose(got.mean[trained], want.mean[trained], rtol=0.01, atol=0).double().mean() > 0.95
     assert not lost.any() or ((got.when - want.when).abs() <= 1)[lost].double().mean() > 0.95
-
-
-def follow(figure, fig):
-    """`fig` with what the page's model has now."""
-    names = [*fig.hyper, "steps", "x_range", "y_range"]
-    for name, value in zip(names, traits(figure, *names), strict=True):
-        setattr(fig, name, value)
-    return fig
+    assert (got.when[~got.lost] == fig.steps + 1).all()
 
 
 def curve(figure):
@@ -103,30 +94,25 @@ def assert_run(figure, fig):
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_each_pixel_is_a_run_of_train_many(show_map, name):  # noqa: F811
+def test_each_pixel_is_a_run_of_train_many(show_map, name):
     fig = MAPS[name]()
     figure = show_map(fig, **SMALL)
     assert state(figure, "machine") == "gpu"
     assert_pixels(figure, fig)
 
 
-@pytest.mark.parametrize("init, machine", [(NO_GRAPHICS, "worker"), (NO_WORKERS, "page")], ids=["no WebGL2", "no workers"])
-def test_without_graphics_it_is_computed_in_javascript(show_map, init, machine):  # noqa: F811
+def test_without_graphics_it_is_computed_in_javascript(show_without_graphics):
     fig = MAPS["two rates"]()
-    figure = show_map(fig, init=init, **SMALL)
-    assert state(figure, "machine") == machine
-    words = {"worker": "The map is computed in JavaScript, with fewer pixels.", "page": "The map is computed slowly, with few pixels."}
-    assert figure.host.locator(".cf-map-note").inner_text().endswith(words[machine])
+    figure = show_without_graphics(fig, **SMALL)
     assert_pixels(figure, fig, at_least=10_000)
     figure.move("scale", 0.7)
     assert_pixels(at_rest(figure), follow(figure, fig), at_least=10_000)
 
 
-def test_the_colors_tell_what_trains_from_what_diverges(show_map):  # noqa: F811
+def test_the_colors_tell_what_trains_from_what_diverges(show_map):
     figure = show_map(MAPS["two rates"](), **SMALL)
     got = drawn(figure)
-    image = figure.host.locator("canvas").evaluate("(c) => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)")
-    red, green, _, alpha = torch.tensor(image).reshape(*got.lost.shape, 4).flip(0).unbind(-1)
+    red, green, _, alpha = colors(figure).unbind(-1)
     assert (alpha == 255).all() and 0.1 < got.lost.double().mean() < 0.9
     cool, warm = (set(zip(red[k].tolist(), green[k].tolist(), strict=True)) for k in (~got.lost, got.lost))
     assert len(cool) > 20 and len(warm) > 5 and not cool & warm
@@ -135,7 +121,7 @@ def test_the_colors_tell_what_trains_from_what_diverges(show_map):  # noqa: F811
 # Moving
 
 
-def test_a_press_moves_the_ring_and_draws_its_run(show_map):  # noqa: F811
+def test_a_press_moves_the_ring_and_draws_its_run(show_map):
     fig = MAPS["two rates"]()
     figure = show_map(fig, **SMALL)
     assert_run(figure, fig)
@@ -149,7 +135,7 @@ def test_a_press_moves_the_ring_and_draws_its_run(show_map):  # noqa: F811
     assert "cf-diverged" in figure.host.locator(".cf-result").get_attribute("class")
 
 
-def test_the_ring_by_keys_computes_no_new_map(show_map):  # noqa: F811
+def test_the_ring_by_keys_computes_no_new_map(show_map):
     fig = MAPS["two rates"]()
     figure = show_map(fig, **SMALL)
     ring, picture = plot(figure).locator(".cf-start"), plot(figure).evaluate_handle("(box) => box.state.picture")
@@ -162,7 +148,7 @@ def test_the_ring_by_keys_computes_no_new_map(show_map):  # noqa: F811
     assert plot(at_rest(figure)).evaluate("(box, before) => box.state.picture === before", picture)
 
 
-def test_zooming_and_the_whole_map(show_map):  # noqa: F811
+def test_zooming_and_the_whole_map(show_map):
     fig = MAPS["two rates"]()
     figure = show_map(fig, **SMALL)
     before = view(figure)
@@ -179,7 +165,7 @@ def test_zooming_and_the_whole_map(show_map):  # noqa: F811
     assert view(figure.settle()) == before
 
 
-def test_sliders_change_the_map_and_reset_brings_it_back(show_map):  # noqa: F811
+def test_sliders_change_the_map_and_reset_brings_it_back(show_map):
     fig = MAPS["two rates"]()
     figure = show_map(fig, **SMALL)
     first, words = drawn(figure), figure.alt()
@@ -194,7 +180,7 @@ def test_sliders_change_the_map_and_reset_brings_it_back(show_map):  # noqa: F81
     assert torch.equal(again.mean, first.mean) and torch.equal(again.lost, first.lost) and figure.alt() == words
 
 
-def test_a_change_from_python_moves_the_figure(show_map):  # noqa: F811
+def test_a_change_from_python_moves_the_figure(show_map):
     fig = MAPS["two rates"]()
     figure = show_map(fig, **SMALL)
     figure.page.evaluate("models[0].set('x_range', [1, 10]); models[0].set('scale', 2); models[0].set('lr_1', 3); models[0].set('steps', 25)")
@@ -203,7 +189,7 @@ def test_a_change_from_python_moves_the_figure(show_map):  # noqa: F811
     assert_run(figure, fig)
 
 
-def test_a_range_that_is_none_is_said(show_map):  # noqa: F811
+def test_a_range_that_is_none_is_said(show_map):
     figure = show_map(MAPS["two rates"](), **SMALL)
     note = figure.host.locator(".cf-map-note")
     for bounds, words in {(2, 2): "is empty: from 2 to 2.", (3, 1): "is inverted: from 3 to 1.", (0, 1): ", from 0 to 1, leaves what is allowed: from 1.0×10⁻¹² to 1.0×10⁶."}.items():
@@ -219,7 +205,7 @@ def test_a_range_that_is_none_is_said(show_map):  # noqa: F811
 # Words and layout
 
 
-def test_it_says_what_it_shows(show_map):  # noqa: F811
+def test_it_says_what_it_shows(show_map):
     figure = show_map(MAPS["two rates"](), **SMALL)
     got = drawn(figure)
     percent = lambda share: f"{math.floor(100 * share.double().mean().item() + 0.5)} %"  # noqa: E731
@@ -232,7 +218,7 @@ def test_it_says_what_it_shows(show_map):  # noqa: F811
     assert "trains: mean loss relative to the first" in legend and "diverges" in legend
 
 
-def test_the_keyboard_reaches_everything(show_map):  # noqa: F811
+def test_the_keyboard_reaches_everything(show_map):
     figure = show_map(MAPS["two rates"](), **SMALL)
     reached = []
     for _ in range(7):
@@ -242,7 +228,7 @@ def test_the_keyboard_reaches_everything(show_map):  # noqa: F811
 
 
 @pytest.mark.parametrize("width", [900, 390])
-def test_nothing_jumps_and_a_phone_is_wide_enough(show_map, width):  # noqa: F811
+def test_nothing_jumps_and_a_phone_is_wide_enough(show_map, width):
     figure = show_map(Trainability(steps=20), viewport={"width": width, "height": 1000})
     box = "node => JSON.stringify([...node.querySelectorAll('svg, canvas, label, button, .cf-result, .cf-map-legend')].map((n) => { const b = n.getBoundingClientRect(); return [b.x, b.y, b.width, b.height].map(Math.round); }))"
     before = figure.host.evaluate(box)
@@ -255,7 +241,7 @@ def test_nothing_jumps_and_a_phone_is_wide_enough(show_map, width):  # noqa: F81
     assert figure.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_dark_page(show_map):  # noqa: F811
+def test_a_dark_page(show_map):
     """The colors of the map mean the same; words and axes follow the theme."""
     figure = show_map(Trainability(steps=20), **SMALL)
     color = "node => getComputedStyle(node).getPropertyValue('--cf-rule-momentum')"
