@@ -194,7 +194,8 @@ def good_decades(steps: torch.Tensor) -> float:
     """Over how many decades of RATES a rule needs at most twice the
     steps of its best one; 0 if it does not arrive."""
     arrived = steps[steps.isfinite()]
-    return (arrived <= 2 * arrived.min()).sum().item() / 4 if len(arrived) else 0.0
+    good = arrived <= 2 * arrived.min() if len(arrived) else arrived
+    return good.sum().item() / 4
 
 
 def _grouped(rules: list[Callable]) -> dict[str, list[Callable]]:

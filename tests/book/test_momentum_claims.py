@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.func import vmap
 
-from course_lib.experiments import sweep
+from course_lib.experiments import Optimizer, sweep
 from course_lib.formulas import gradient_descent, himmelblau, momentum, nesterov, quadratic, rosenbrock, sgd
 from course_lib.formulas.convergence import best_momentum, critical_rates
 from course_lib.widgets import Map
@@ -37,6 +37,43 @@ def test_losses_after_60_steps_in_the_valley(rule, hyper, loss):
 def test_gradient_descent_diverges_where_momentum_does_not():
     assert final_loss(gradient_descent, quadratic, START, 60, condition_number=20.0, lr=0.224) > 1e6
     assert final_loss(momentum, quadratic, START, 60, condition_number=20.0, lr=0.224) < 0.01
+
+
+def test_gradient_descent_diverges_above_a_rate_of_a_tenth():
+    below, above = (final_loss(gradient_descent, quadratic, START, 1000, condition_number=20.0, lr=lr) for lr in (0.099, 0.101))
+    assert below < 1e-10 and above > 1e6
+
+
+def test_momentum_is_millions_of_times_lower_than_any_rate_of_gradient_descent():
+    ends = sweep(gradient_descent, quadratic, START, 60, lr=torch.linspace(0.05, 0.1, 201, dtype=torch.float64), condition_number=20)[-1]
+    kappa = torch.tensor(20.0, dtype=torch.float64)
+    best = vmap(lambda w: quadratic(w, condition_number=kappa))(ends).min().item()
+    assert best / final_loss(momentum, quadratic, START, 60, condition_number=20.0, lr=0.224, momentum=0.4) == pytest.approx(5e6, rel=0.1)
+    at_the_start = quadratic(torch.tensor(START, dtype=torch.float64), condition_number=kappa).item()
+    assert final_loss(momentum, quadratic, START, 60, condition_number=20.0, lr=0.224, momentum=0.99) / at_the_start == pytest.approx(0.5, abs=0.01)
+
+
+def test_steps_for_one_more_digit():
+    """The table of the page, against runs from the flat end of the valley."""
+    for kappa, plain, best in ((10, 11, 3), (100, 115, 11), (1000, 1151, 36), (10_000, 11_513, 115)):
+        rates = (kappa - 1) / (kappa + 1), (kappa**0.5 - 1) / (kappa**0.5 + 1)
+        assert [-1 / math.log10(rate) for rate in rates] == pytest.approx([plain, best], abs=0.6)
+    lr, m = (x.item() for x in best_momentum(torch.tensor(100.0, dtype=torch.float64)))
+    for rule, hyper, steps in ((gradient_descent, {"lr": 2 / 101}, 115), (momentum, {"lr": lr, "momentum": m}, 11)):
+        size = sweep(rule, quadratic, (1.0, 1.0), 20 * steps, condition_number=100, **hyper)[:, 0].norm(dim=1)
+        digits = math.log10(size[10 * steps] / size[20 * steps])
+        assert digits == pytest.approx(10, rel=0.08)  # at critical damping t ρ^t: a little less than ρ^t for long
+
+
+@pytest.mark.parametrize("curvature", [1.0, 5.0, 20.0])
+def test_the_look_ahead_adds_friction_that_grows_with_the_curvature(curvature):
+    """A step is linear in (w, b): its roots have the product m with momentum, and m (1 - ηλ) with the look-ahead."""
+    lr, m = 0.03, 0.9
+    for rule, product in ((sgd, m), (nesterov, m * (1 - lr * curvature))):
+        def step(z, rule=rule):
+            return torch.cat(rule(z[:1], curvature * z[:1], 2, z[1:], lr=lr, momentum=m))
+
+        assert torch.linalg.det(torch.func.jacrev(step)(torch.zeros(2, dtype=torch.float64))).item() == pytest.approx(product)
 
 
 def test_nesterov_is_at_rest_across_the_valley_first():
@@ -164,6 +201,32 @@ def test_the_run_at_the_ring_of_the_basins():
     torch.testing.assert_close(ends, torch.tensor([[3.0, 2.0], [3.6, -1.8], [-3.8, -3.3]], dtype=torch.float64), atol=0.06, rtol=0)
 
 
+def test_without_momentum_each_minimum_has_one_region():
+    fig = Map(momentum, himmelblau, x="w0", y="w1", view="minimum", lr=0.005, momentum=0, steps=300, start=(5, 5))
+    minimum = fig.values(60, 60).minimum
+    assert sorted(minimum.unique().tolist()) == [0, 1, 2, 3]
+    for k in range(4):
+        own = (minimum == k).float()[None, None]
+        reached = torch.zeros_like(own).flatten()
+        reached[own.flatten().argmax()] = 1
+        reached = reached.view_as(own)
+        for _ in range(200):  # flood the region from one of its pixels
+            reached = torch.nn.functional.max_pool2d(reached, 3, stride=1, padding=1) * own
+        assert reached.equal(own)
+
+
+@pytest.mark.parametrize("m", [0.5, 0.9, 0.98])
+def test_the_energy_of_the_ball_only_falls(m):
+    lr, slope = 0.0005, vmap(torch.func.grad(himmelblau))
+    w = 4 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    delta, energy = torch.zeros_like(w), [vmap(himmelblau)(w)]
+    for t in range(1, 601):
+        w, delta = momentum(w, slope(w), t, delta, lr=lr, momentum=m)
+        energy.append(vmap(himmelblau)(w) + lr * m / (1 - m) * delta.square().sum(1) / 2)
+    energy = torch.stack(energy)
+    assert (energy.diff(dim=0) <= 1e-15 * energy[0]).all() and (energy[-1] < 0.9 * energy[0]).all()
+
+
 def test_the_passes():
     w, heights = torch.cartesian_prod(*[torch.linspace(-4.5, 4.5, 19, dtype=torch.float64)] * 2), set()
     slope, bend = vmap(torch.func.grad(himmelblau)), vmap(torch.func.jacrev(torch.func.grad(himmelblau)))
@@ -207,6 +270,32 @@ def test_in_the_long_run_the_parameters_are_as_noisy_as_with_gradient_descent(se
         plain = gradient_descent(plain, plain + torch.randn(10_000, generator=generator), t, lr=lr)
         average, delta = momentum(average, average + torch.randn(10_000, generator=generator), t, delta, lr=lr, momentum=m)
     assert average.var().item() == pytest.approx(plain.var().item(), rel=0.08)
+
+
+def constant_gradient(optimizer_of, steps):
+    """The lengths of the steps under a gradient of 1."""
+    w, lengths = torch.zeros(1, dtype=torch.float64, requires_grad=True), []
+    optimizer = optimizer_of([w])
+    for _ in range(steps):
+        before, w.grad = w.item(), torch.ones_like(w)
+        optimizer.step()
+        lengths.append(before - w.item())
+    return lengths
+
+
+def test_the_first_steps_are_short_and_long_ones_have_the_size_of_a_gradient():
+    for m in (0.9, 0.99):
+        lengths = constant_gradient(lambda w, m=m: Optimizer(w, momentum, lr=1.0, momentum=m), 2000)
+        assert lengths == pytest.approx([1 - m**t for t in range(1, 2001)])
+        assert lengths[-1] == pytest.approx(1)
+    assert 1 - 0.9 == pytest.approx(0.1) and 1 - 0.9**10 == pytest.approx(0.65, abs=0.005)
+
+
+def test_the_other_spelling_makes_steps_ten_times_as_long():
+    long, longer = (constant_gradient(lambda w, m=m: torch.optim.SGD(w, lr=1.0, momentum=m), 2000)[-1] for m in (0.9, 0.99))
+    assert long == pytest.approx(10) and longer == pytest.approx(100)
+    ours = constant_gradient(lambda w: Optimizer(w, momentum, lr=1.0, momentum=0.9), 50)
+    assert constant_gradient(lambda w: torch.optim.SGD(w, lr=1.0 * (1 - 0.9), momentum=0.9), 50) == pytest.approx(ours)
 
 
 def test_dampening_takes_a_first_step_ten_times_as_long():

@@ -114,6 +114,33 @@ def test_decoupled_decay_is_l2_with_less_momentum_on_any_loss(loss):
     assert 0.9 * (1 - 0.0005) == pytest.approx(0.89955)
 
 
+def test_at_a_common_setting_nobody_can_tell_the_two_apart():
+    l2, apart = (bowl_path(rule, steps=200, lr=1.0, momentum=0.9, decay=0.0005) for rule in (momentum_l2, sgdw))
+    assert (l2 - apart).norm(dim=1).max() < 0.002 * l2.norm(dim=1).max()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_in_adam_with_l2_a_weight_with_large_gradients_hardly_decays(seed):
+    """Gradients of pure noise, 1, 10 or 100 large: what 400 steps of decay leave of a weight of 1."""
+    noise, left = torch.randn(400, 1000, generator=torch.Generator().manual_seed(seed), dtype=FLOAT), {}
+    for rule in (adam_l2, adamw):
+        for size in (1.0, 10.0, 100.0):
+            w, state = torch.ones(1000, dtype=FLOAT), (0.0, 0.0)
+            for t, g in enumerate(size * noise, start=1):
+                w, *state = rule(w, g, t, *state, lr=0.001, decay=1.0)
+            left[rule, size] = w.mean().item()
+    assert [left[adamw, size] for size in (1.0, 10.0, 100.0)] == pytest.approx([0.999**400] * 3, abs=0.005)
+    assert left[adam_l2, 1.0] < 0.8 and left[adam_l2, 10.0] > 0.94 and left[adam_l2, 100.0] > 0.98
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.0, 2.0])
+def test_without_noise_adamw_ends_in_a_box(decay):
+    starts = 3 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=FLOAT)
+    ends = sweep(adamw, bowl, starts, 1500, lr=0.01, decay=decay, beta2=0.9)[-1].abs()
+    assert ends.max() <= 1 / decay + 1e-3
+    assert decay < 1 or (ends > 1 / decay - 1e-3).all()  # θ* lies outside this box: they end in its corner
+
+
 def test_in_adam_the_two_do_not_end_at_the_same_place():
     ends = {rule: sweep(rule, bowl, START, 250, lr=0.05, decay=1.0, beta2=0.9)[-1, 0] for rule in (adam_l2, adamw)}
     torch.testing.assert_close(ends[adam_l2], ridge(1.0), rtol=0, atol=4e-3)
@@ -334,6 +361,14 @@ def test_stopping_early_leaves_a_share_along_each_eigenvector(steps):
     torch.testing.assert_close(path, 1 - (1 - lr * 0.5 * h) ** steps, rtol=1e-12, atol=1e-12)
 
 
+def test_stopping_early_is_a_decay_of_one_over_rate_and_steps():
+    """The shares of both, for flat and steep directions: never more than a third apart, and equal at the flat end."""
+    lr, t = 0.1, 1000
+    h = torch.logspace(-3, 2, 101, dtype=FLOAT) / (lr * t)
+    ratio = (1 - (1 - lr * h) ** t) / shrinkage(h, 1 / (lr * t))
+    assert 1 <= ratio.min() and ratio.max() < 4 / 3 and ratio[0] == pytest.approx(1, abs=1e-3)
+
+
 # Weights, and not biases
 
 
@@ -377,6 +412,24 @@ def test_a_word_that_does_not_occur_is_forgotten():
         words(torch.tensor([0])).sum().backward()
         optimizer.step()
     assert words.weight[2].item() == pytest.approx(0.999**1000, rel=1e-3) == pytest.approx(0.368, abs=5e-4)
+
+
+def test_only_a_parameter_without_a_gradient_is_left_alone():
+    zero, none = (torch.ones(1, requires_grad=True) for _ in range(2))
+    zero.grad = torch.zeros(1)
+    torch.optim.SGD([zero, none], lr=0.1, weight_decay=0.01).step()
+    assert zero.item() == pytest.approx(0.999) and none.item() == 1
+
+
+@pytest.mark.parametrize("examples", [8, 128])
+def test_a_sum_over_the_batch_divides_the_decay_by_its_size(examples):
+    generator = torch.Generator().manual_seed(0)
+    X, y = (torch.randn(shape, generator=generator, dtype=FLOAT) for shape in ((examples, 4), (examples,)))
+    minimum = {}
+    for name, H, b in (("sum", X.T @ X, X.T @ y), ("mean", X.T @ X / examples, X.T @ y / examples)):
+        for decay in (0.3, 0.3 / examples):
+            minimum[name, decay] = torch.linalg.solve(H + decay * torch.eye(4, dtype=FLOAT), b)
+    torch.testing.assert_close(minimum["sum", 0.3], minimum["mean", 0.3 / examples], rtol=1e-12, atol=0)
 
 
 def normalized(seed):
