@@ -5,16 +5,12 @@ precision, compiled by Numba, and kept on disk for the next process.
 """
 
 import functools
-import hashlib
-import importlib.util
 import os
-import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
+from course_lib.backends import generated
 from course_lib.backends.loop import Loop
 from course_lib.backends.program import Atom, Instruction
 
@@ -119,40 +115,7 @@ def runner(loop: Loop, dtype, path: bool) -> Callable:
         raise ValueError(f"{loop.name}: Numba computes in float32 or float64, got {np.dtype(dtype).name}. Pass one of these as dtype.")
     if len(loop.body) > LARGEST:
         raise ValueError(f"{loop.name}: a step has {len(loop.body):,} instructions, and more than {LARGEST} take minutes to compile. Use machine=\"torch\".")
-    return compiled(source(loop, precision, path))
-
-
-@functools.cache
-def compiled(text: str) -> Callable:
-    """The function `run` of this text. Numba keeps machine code beside the file that a function came from, so it gets a file."""
-    name = f"run_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-    file = _folder() / f"{name}.py"
-    if not file.exists() or file.read_text("utf8") != text:
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", delete=False, encoding="utf8") as new:
-            new.write(text)
-        os.replace(new.name, file)  # at once: another process may be reading
-    spec = importlib.util.spec_from_file_location(name, file)
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)  # by this name the machine code finds its module again
-    spec.loader.exec_module(module)
-    return module.run
-
-
-def _folder() -> Path:
-    """Where generated code is kept: with the user's other caches, or, where nothing can be written there, for this process."""
-    from numba.misc.appdirs import user_cache_dir
-
-    folder = Path(os.environ.get("COURSE_CACHE") or user_cache_dir("course_lib")) / "numba"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return Path(_temporary().name)
-
-
-@functools.cache
-def _temporary() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="course_lib_")
+    return generated.load(source(loop, precision, path), "numba")
 
 
 def _atom(own: dict[str, str], atom: Atom) -> str:

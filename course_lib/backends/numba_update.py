@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from course_lib.backends.numba import FAST, OPERATORS, compiled, literal
+from course_lib.backends import generated
+from course_lib.backends.numba import FAST, OPERATORS, literal
 from course_lib.backends.update import Update
 
 CHUNK = 1 << 14  # numbers that a core takes at a time
-BUFFER = 1 << 10  # of these, numbers that are in its first cache together
 
 _TEXT = '''\
 """Generated: an update of {name}, {precision}."""
@@ -99,7 +99,7 @@ def takes(device: torch.device) -> bool:
 
 @functools.lru_cache(64)
 def _compiled(update: Update, precision: str) -> Callable:
-    return compiled(source(update, precision))
+    return generated.load(source(update, precision), "numba")
 
 
 @functools.lru_cache(16)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import torch
 
+from course_lib.backends import generated
 from course_lib.backends.loop import Loop
-from course_lib.backends.numba import compiled
 from course_lib.backends.program import Atom, Instruction
 
 LARGEST = 600  # instructions in a step; a line search has thousands, whose numbers a thread's 255 registers can't hold
@@ -207,7 +207,7 @@ def runner(loop: Loop, dtype: torch.dtype, path: bool, interpreted: bool = False
         if i.op not in OPERATORS:
             raise ValueError(f"{loop.name}: Triton has no operator `{i.op}` in {i.name} = {i.op}{i.args}. Write the formula without it, or use machine=\"torch\".")
     precision = PRECISIONS[dtype]
-    return functools.partial(_run, compiled(source(loop, precision, path, interpreted)), precision)
+    return functools.partial(_run, generated.load(source(loop, precision, path, interpreted), "triton"), precision)
 
 
 def _run(kernel, precision: str, start: torch.Tensor, settings: Sequence[float | torch.Tensor], steps: int, out: torch.Tensor) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from course_lib.backends import numba
-from course_lib.backends.numba import compiled
+from course_lib.backends import generated, numba
 from course_lib.backends.triton import FUSED, OPERATORS, PRECISIONS, Writer, bits, header, is_interpreted, missing, on, shared
 from course_lib.backends.update import Update
 
@@ -74,7 +73,7 @@ def takes(device: torch.device) -> bool:
 
 @functools.lru_cache(64)
 def _prepared(update: Update, precision: str, interpreted: bool) -> tuple[Callable, Callable]:
-    return compiled(source(update, precision, interpreted)), _scalars(update)
+    return generated.load(source(update, precision, interpreted), "triton"), _scalars(update)
 
 
 def _scalars(update: Update) -> Callable:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
-from course_lib.experiments.sweep import _runs, _settings
+from course_lib.experiments.settings import complete, for_each_run, number_of_runs, whole_number
 from course_lib.formulas.signature import Signature, signature, step
 
 
@@ -46,20 +46,20 @@ def train_ensemble(
         raise TypeError(f"{own.name} needs the loss as a function of all parameters in one vector. Take a rule of (w, g, t).")
     if schedule is not None and "lr" not in own.hyper:
         raise TypeError(f"A schedule multiplies lr, and {own.name} has none: it has ({', '.join(own.hyper)}).")
-    settings = _settings((own,), hyper, dtype, device)
+    settings = complete((own,), hyper, dtype, device)
     seeds = _seeds(seed)
-    runs = _runs(settings | {"seed": seeds}, torch.zeros(1))
-    seeds, settings = seeds.expand(runs).tolist(), {k: torch.as_tensor(x, dtype=dtype, device=device).expand(runs) for k, x in settings.items()}
+    runs = number_of_runs(settings | {"seed": seeds})
+    seeds, settings = seeds.expand(runs).tolist(), for_each_run(settings, runs, dtype, device)
     x, y = data.x_train.to(device, dtype), data.y_train.to(device)
     val = data.x_val.to(device, dtype), data.y_val.to(device)
-    records = [steps] if records is None else sorted(set(records))
-    _check(steps, batch, records, at_once, len(x))
+    steps, at_once = whole_number("steps", steps), whole_number("at_once", at_once, 1)
+    batch, records = _batch(batch, len(x)), _records(records, steps)
 
     parts = []
     for k in range(0, runs, at_once):
         now = slice(k, k + at_once)
         chunk = _Chunk(own, rule, model, seeds[now], {name: value[now] for name, value in settings.items()}, dtype, device)
-        parts.append(chunk.train((x, y), val, steps, batch or len(x), records, schedule))
+        parts.append(chunk.train((x, y), val, steps, batch, records, schedule))
     return Curves(records, *(torch.cat(x, dim=1) for x in zip(*parts, strict=True)))
 
 
@@ -134,11 +134,14 @@ def _seeds(seed) -> torch.Tensor:
     return seeds.cpu()
 
 
-def _check(steps: int, batch: int | None, records: list[int], at_once: int, examples: int) -> None:
-    for name, value, low in (("steps", steps, 0), ("at_once", at_once, 1), *([("batch", batch, 1)] if batch is not None else [])):
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ValueError(f"{name} must be a whole number from {low}, got {value!r}.")
-    if batch is not None and batch > examples:
+def _batch(batch: int | None, examples: int) -> int:
+    if batch is not None and whole_number("batch", batch, 1) > examples:
         raise ValueError(f"batch must be at most {examples}, the number of training examples, got {batch}.")
-    if not records or not set(records) <= set(range(steps + 1)):
-        raise ValueError(f"records must be steps from 0 to {steps}, got {records}.")
+    return examples if batch is None else batch
+
+
+def _records(records, steps: int) -> list[int]:
+    found = [steps] if records is None else sorted(set(records))
+    if not found or not set(found) <= set(range(steps + 1)):
+        raise ValueError(f"records must be steps from 0 to {steps}, got {found}.")
+    return found

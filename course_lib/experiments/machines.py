@@ -1,4 +1,7 @@
-"""Where a sweep is computed: as one tensor program in PyTorch, or by generated code on all cores of the CPU or on a GPU."""
+"""Where a sweep is computed: as one tensor program in PyTorch, or by generated code on all cores of the CPU or on a GPU.
+
+How near their answers are to each other stands in tolerances.py.
+"""
 
 import functools
 import logging
@@ -14,6 +17,7 @@ from tqdm.auto import tqdm
 from course_lib.backends import numba, triton
 from course_lib.backends.loop import take_apart
 from course_lib.backends.recurrence import hyperparameters, trace_descent
+from course_lib.experiments.settings import Settings, for_each_run
 from course_lib.formulas.signature import Signature, signature, step
 
 LARGE = 20_000_000  # steps of all runs together, from which on it pays to compile
@@ -55,7 +59,7 @@ class Work:
     rule: Callable
     surface: Callable
     start: torch.Tensor
-    settings: dict[str, float | torch.Tensor]
+    settings: Settings
     runs: int
     steps: int
     path: bool
@@ -85,7 +89,7 @@ def on_torch(work: Work) -> torch.Tensor:
     """All runs as one tensor program by vmap, on any device: the path, (steps + 1, runs, n), or its end, (runs, n)."""
     of_rule, of_surface = signatures(work.rule, work.surface)
     w = work.start.expand(work.runs, -1).clone()
-    settings = {k: torch.as_tensor(x, dtype=w.dtype, device=w.device).expand(work.runs) for k, x in work.settings.items()}
+    settings = for_each_run(work.settings, work.runs, w.dtype, w.device)
     own, there = ({k: settings[k] for k in s.hyper} for s in (of_rule, of_surface))
 
     def one_run(w, state, own, there, t):

@@ -7,6 +7,7 @@ from torch.autograd.graph import increment_version
 
 from course_lib.backends import numba_update, triton_update
 from course_lib.backends.update import trace_update
+from course_lib.experiments.settings import check_names
 from course_lib.formulas.signature import signature, step
 
 FUSED = {"cpu": numba_update, "cuda": triton_update}  # what updates all parameters of a device at once
@@ -19,8 +20,10 @@ class Optimizer(torch.optim.Optimizer):
 
     Works with parameter groups, learning-rate schedulers, closures and state_dict. With `fused=True` all parameters are updated
     by generated code in one pass over the memory, on the CPU by Numba and on a CUDA GPU by Triton; what these can't take (half
-    precision, a transposed tensor, a GPU without Triton) is updated one by one as without it. Raises TypeError for an unknown hyperparameter and for a rule that takes the loss, ValueError for
-    a value outside its limits and for fusing a rule in which parameters feel each other, RuntimeError for a sparse gradient.
+    precision, a transposed tensor, a GPU without Triton) is updated one by one as without it.
+
+    Raises TypeError for an unknown hyperparameter and for a rule that takes the loss, ValueError for a value outside its limits
+    and for fusing a rule in which parameters feel each other, RuntimeError for a sparse gradient.
     """
 
     def __init__(self, params, rule: Callable, *, fused: bool = False, **hyper):
@@ -34,11 +37,9 @@ class Optimizer(torch.optim.Optimizer):
         return super().__getstate__() | {"rule": self.rule, "signature": self.signature, "fused": self.fused}
 
     def _checked(self, hyper: dict) -> dict:
-        name, known = self.signature.name, self.signature.hyper
-        for key, value in hyper.items():
-            if key not in known:
-                raise TypeError(f"{name} has no hyperparameter `{key}`. It has: {', '.join(known) or 'none'}.")
-            self.signature.check(key, float(value))
+        check_names((self.signature,), hyper)
+        for name, value in hyper.items():
+            self.signature.check(name, float(value))
         return hyper
 
     def add_param_group(self, param_group: dict) -> None:

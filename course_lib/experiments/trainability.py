@@ -7,7 +7,7 @@ import torch
 from torch.func import vmap
 
 from course_lib.backends.training import new_weights, signature_of
-from course_lib.experiments.sweep import _runs, _settings
+from course_lib.experiments.settings import complete, for_each_run, number_of_runs, whole_number
 from course_lib.formulas.signature import Range, Signature
 from course_lib.formulas.trainability import training_error
 
@@ -30,8 +30,7 @@ def task(width: int = 4, seed: int = 0) -> Task:
 
     Raises ValueError for a width outside 1 to 16.
     """
-    if not hasattr(width, "__index__") or not 1 <= width <= 16:
-        raise ValueError(f"width must be a whole number from 1 to 16, got {width}.")
+    width = whole_number("width", width, 1, 16)
     draw = torch.Generator().manual_seed(seed)
     W, V, x, y = (torch.randn(shape, generator=draw, dtype=torch.float64) for shape in ((width, width), (width,), (width, width), (width,)))
     return Task(W / width**0.5, V / width**0.5, x, y)
@@ -50,11 +49,8 @@ def train_many(step: Callable, given: Task, steps: int, *, dtype=torch.float64, 
     weights, are numbers or vectors of `runs` values. Raises as sweep does.
     """
     own = of_training(step)
-    settings = _settings((own,), hyper, dtype, None)
-    if isinstance(steps, bool) or not hasattr(steps, "__index__") or steps < 0:
-        raise ValueError(f"steps must be a whole number from 0, got {steps!r}.")
-    runs = _runs(settings, torch.zeros(1))
-    settings = {k: torch.as_tensor(value, dtype=dtype).expand(runs) for k, value in settings.items()}
+    settings, steps = complete((own,), hyper, dtype), whole_number("steps", steps)
+    settings = for_each_run(settings, number_of_runs(settings), dtype)
     W, V, x, y = (a.to(dtype) for a in (given.W, given.V, given.x, given.y))
     scale = settings.pop("scale")
     W, V = (scale.reshape(-1, *[1] * w.dim()) * w for w in (W, V))

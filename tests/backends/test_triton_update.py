@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.backends import numba_update, triton_update
-from course_lib.backends.numba import compiled
+from course_lib.backends import generated, numba_update, triton_update
 from course_lib.backends.update import trace_update
 from course_lib.experiments import Optimizer
 from course_lib.experiments import optimizer as module
@@ -121,7 +120,7 @@ def test_it_compiles_for_a_gpu_and_passes_once_over_the_memory(rule, precision, 
     update = trace_update(rule)
     wide = precision.removeprefix("float")
     kinds = {"addresses": "*i64", "chunks": "*i64"} | {f"scalar_{j}": "i" + wide for j in range(len(update.read))}
-    ptx, used = machine_code(compiled(triton_update.source(update, precision)), kinds, triton_update.SIZE, precision == "float32")
+    ptx, used = machine_code(generated.load(triton_update.source(update, precision), "triton"), kinds, triton_update.SIZE, precision == "float32")
     assert used["STACK"] == used["LOCAL"] == used["SHARED"] == 0
     each = triton_update.SIZE // 128
     loads, stores = (sum(int(n or 1) for n in re.findall(rf"\b{kind}\.global(?:\.v(\d))?\.b{wide}\b", ptx)) for kind in ("ld", "st"))

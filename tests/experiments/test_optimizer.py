@@ -226,8 +226,8 @@ def test_a_state_that_is_the_old_w_or_g_is_kept_from_later_changes(keeps):
 
 
 ERRORS = [
-    (TypeError, {"maximize": True}, "sgd has no hyperparameter `maximize`. It has: lr, momentum."),
-    (TypeError, {"weight_decay": 0.1}, "sgd has no hyperparameter `weight_decay`."),
+    (TypeError, {"maximize": True}, "Unknown hyperparameter `maximize`: sgd has (lr, momentum)."),
+    (TypeError, {"weight_decay": 0.1}, "Unknown hyperparameter `weight_decay`: sgd has"),
     (ValueError, {"lr": -0.1}, "sgd's lr must be at least 0 and finite, got -0.1."),
     (ValueError, {"lr": math.nan}, "got nan."),
     (ValueError, {"momentum": 1.0}, "sgd's momentum must be at least 0 and below 1, got 1.0."),
