@@ -128,7 +128,7 @@ def update(device: str = "cpu") -> Row:
     return Row(f"AdamW step, 2.6 M parameters in 40 tensors, {device.upper()}: against torch.optim.AdamW(fused=True)", its / mine, "times", at_least=0.9, note=note)
 
 
-_IMPORTS = {"ours": "import numba.np.arraymath, numba.typed.typedlist, torch._dynamo, course_lib.experiments", "theirs": "import jax, optax; jax.numpy.zeros(1)"}
+_IMPORTS = {"ours": "import numba.np.arraymath, numba.typed.typedlist, course_lib.experiments", "theirs": "import jax, optax; jax.numpy.zeros(1)"}
 _MAKE = {"ours": 'peers.with_the_course(peers.adam, "rosenbrock")', "theirs": 'peers.with_jax("adam", "rosenbrock")'}
 _FIRST = """
 import time

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.func import grad_and_value
 
 from course_lib.backends.names import elements
 from course_lib.backends.program import Program
@@ -42,9 +41,10 @@ def hyperparameters(rule: Callable, surface: Callable) -> dict[str, float]:
 
 
 def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recurrence:
-    """Trace one step of `rule` on `surface`: the gradient at w by torch.func, then the rule.
+    """Trace one step of `rule` on `surface`: the gradient at w, then the rule.
 
-    Raises TypeError for a name with two meanings and for a state that changes its shape; ValueError for what can't be traced.
+    Raises TypeError for a name with two meanings, for a state that changes its shape and for a surface that returns more or less than
+    one number; ValueError for what can't be traced.
     """
     of_rule, of_surface = signature(rule), signature(surface, inputs=("w",))
     hyper = hyperparameters(rule, surface)
@@ -57,7 +57,7 @@ def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recu
         own = {k: hyper[k] for k in of_rule.hyper}
         there = {k: hyper[k] for k in of_surface.hyper}
         f = lambda w: surface(w, **there)  # noqa: E731
-        g, loss = grad_and_value(f)(given["w"])
+        g, loss = _gradient_and_loss(f, given["w"])
         new, new_state = step(rule, given["w"], g, time["t"], list(state.values()), own, f if of_rule.takes_loss else None)
         results = {"w": new} | dict(zip(of_rule.state, new_state, strict=True))
         for k, x in results.items():
@@ -70,6 +70,17 @@ def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recu
     for k, x in of_rule.state.items():
         initial |= dict(zip(elements(k, shapes[k]), [x] * first[k].numel() if isinstance(x, str) else first[k].flatten().tolist(), strict=True))
     return Recurrence(program, (*elements("w", (dimension,)), *initial), initial, tuple(hyper))
+
+
+def _gradient_and_loss(f: Callable, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As torch.func.grad_and_value, which imports torch.compile when it is first called: more than a second of a new process."""
+    with torch.enable_grad():
+        w = w.detach().requires_grad_()
+        loss = f(w)
+        if not isinstance(loss, torch.Tensor) or loss.dim():
+            raise TypeError(f"A surface must return one number (a tensor of shape ()), got {tuple(getattr(loss, 'shape', ())) or type(loss).__name__}.")
+        (g,) = torch.autograd.grad(loss, w, materialize_grads=True) if loss.requires_grad else (torch.zeros_like(w),)
+    return g, loss.detach()
 
 
 def trace_surface(surface: Callable, dimension: int = 2) -> Program:

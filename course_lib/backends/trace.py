@@ -2,8 +2,8 @@
 
 Beside each tensor the tracer keeps the *name* of every number in it. An operator that makes a view needs no care, the names are
 shared as the numbers are; one that moves numbers (a stack) is run on the names; one that computes writes an instruction for each
-element; one whose arguments are all constants stays a constant. torch.func.grad needs no special care: the operators of the
-backward pass come by as well.
+element; one whose arguments are all constants stays a constant. A gradient needs no special care: the operators of the backward
+pass come by as well.
 """
 
 import itertools
@@ -81,6 +81,11 @@ class Tracer(TorchDispatchMode):
         self.names.write(x, torch.tensor([*map(self.names.new, new)], dtype=torch.long).reshape(shape))
         self._arguments.add(key(x))
         return x
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """A hook of PyTorch's: with True it would import all of torch.compile, which takes seconds, to say that it shall not compile this mode."""
+        return False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

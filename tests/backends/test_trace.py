@@ -1,6 +1,8 @@
 """The tracer: changes in place, types of numbers, whole rules, and which names and shapes fit."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -116,6 +118,59 @@ def test_one_step_of_every_rule_on_every_surface(rule, surface):
         w, state = step(rule, tensors["w"], g, values["t"], [tensors[k] for k in signature(rule).state], {k: values[k] for k in signature(rule).hyper})
         for name, want in {"loss": surface(tensors["w"], **there), "w": w, **dict(zip(signature(rule).state, state, strict=True))}.items():
             np.testing.assert_allclose(got[name], want.flatten().numpy(), rtol=1e-14, atol=1e-14)
+
+
+def uses_no_coordinate(w, *, height=2.0):
+    return torch.as_tensor(height, dtype=w.dtype)
+
+
+def uses_one_coordinate(w):
+    return w[0] ** 2
+
+
+def uses_a_constant_copy(w):
+    with torch.no_grad():
+        copy = w**2
+    return (copy * w + w.detach() * w).sum()
+
+
+def changes_a_temporary(w):
+    v = w * 2
+    v += w
+    return (v**2).sum()
+
+
+def is_a_gradient_itself(w):
+    return grad(lambda w: (w**3).sum())(w).square().sum()
+
+
+@pytest.mark.parametrize("surface", [uses_no_coordinate, uses_one_coordinate, uses_a_constant_copy, changes_a_temporary, is_a_gradient_itself])
+def test_the_gradient_is_that_of_torch_func(surface):
+    traced, w = trace_descent(gradient_descent, surface), torch.tensor([0.3, -0.7], dtype=torch.float64)
+    got = traced.step(**{name: 0.0 for name in traced.step.inputs} | {"w[0]": 0.3, "w[1]": -0.7, "lr": 0.1, "height": 2.0})
+    np.testing.assert_allclose(got["w"], w - 0.1 * grad(surface)(w), rtol=1e-15, atol=1e-15)
+
+
+@pytest.mark.parametrize(("surface", "got"), [(lambda w: w**2, "(2,)"), (lambda w: w[:1], "(1,)"), (lambda w: 1.0, "float")])
+def test_a_surface_is_one_number(surface, got):
+    with pytest.raises(TypeError) as error:
+        trace_descent(gradient_descent, surface)
+    assert str(error.value) == f"A surface must return one number (a tensor of shape ()), got {got}."
+
+
+def test_tracing_leaves_torch_compile_alone():
+    """To import it takes longer than anything else before a new process's first sweep."""
+    lines = [
+        "import sys",
+        "from course_lib.backends.recurrence import trace_descent",
+        "from course_lib.formulas import RULES, SURFACES",
+        "for rule in RULES.values():",
+        "    for surface in SURFACES.values():",
+        "        trace_descent(rule, surface.formula)",
+        "sys.exit('torch._dynamo' in sys.modules)",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr or "torch._dynamo was imported"
 
 
 def test_what_a_recurrence_says():
