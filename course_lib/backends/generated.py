@@ -55,7 +55,8 @@ def _cache() -> Path:
         return Path(chosen)
     from numba.misc.appdirs import user_cache_dir  # slow to import
 
-    return Path(user_cache_dir("course_lib"))
+    usual = Path(user_cache_dir("course_lib"))
+    return usual if usual.is_absolute() else Path.home() / ".cache" / "course_lib"  # an empty XDG_CACHE_HOME means none
 
 
 @functools.cache

@@ -69,9 +69,10 @@ def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
     assert generated.load(TEXT, "numba")(1) == 2 and len(list(folders[0].glob("*.py"))) == 1
 
 
-def test_without_a_choice_it_lies_with_the_users_other_caches(monkeypatch, tmp_path):
+@pytest.mark.parametrize("chosen", ["user", ""])
+def test_without_a_choice_it_lies_with_the_users_other_caches(monkeypatch, tmp_path, chosen):
     monkeypatch.delenv("COURSE_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("XDG_CACHE_HOME", chosen and str(tmp_path / chosen))  # an empty one is none
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     there = generated.folder("triton")
     assert there.name == "triton" and (sys.platform == "win32" or tmp_path / "user" in there.parents)
