@@ -53,7 +53,6 @@ def classes(steps, lost):
 def test_a_pixel_is_a_run_of_sweep_in_single_precision(draw, rule, surface):
     """Learning rates by start points. After 30 steps the median pixel is within 1e-6 of sweep's point and nine of ten within
     1e-4; after 200 more than 99% end in the same class, and 97% arrive at the same step, or one beside it."""
-    torch.set_num_threads(1)
     known, formula = SURFACES[surface], SURFACES[surface].formula
     lr, w0 = torch.logspace(-4, 0, CELLS), torch.linspace(*known.domain[0], CELLS) + 0.013
     lowest = formula(torch.tensor(known.minima()[0], dtype=torch.float64)).item()

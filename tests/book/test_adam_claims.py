@@ -17,15 +17,6 @@ START = (-2.2, 1.2)
 FLOAT = torch.float64
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As on the page: for small tensors one thread is faster."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def measured(w, *, unit=1.0, condition_number=10.0, angle=0.0):
     return unit * quadratic(w, condition_number=condition_number, angle=angle)
 

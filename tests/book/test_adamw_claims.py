@@ -16,15 +16,6 @@ DOUBLE = torch.float64
 RECORDED = decay_map.recorded()["maps"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As on the page: for small tensors one thread is faster."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # What the root of v does
 
 

@@ -19,14 +19,6 @@ CANYON = torch.tensor([1.0, 5.0], dtype=torch.float64)
 START = torch.tensor([-2.2, 1.2], dtype=torch.float64)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def in_the_canyon(lr, condition_number=5.0, steps=40):
     path = sweep(gradient_descent, quadratic, START, steps, lr=lr, condition_number=condition_number)[:, 0]
     return path, quadratic(path[-1], condition_number=torch.tensor(condition_number, dtype=torch.float64)).item()
@@ -203,7 +195,6 @@ def network():
     cells = ["".join(cell["source"]) for cell in json.loads(PAGE.read_text("utf8"))["cells"]]
     names = {"torch": torch, "nn": torch.nn, "functional_call": functional_call}
     exec(next(cell for cell in cells if "def fresh" in cell), names)
-    torch.set_num_threads(1)
     rates = torch.tensor([0.15] * 3 + [0.2] * 3, dtype=torch.float64)
     starts = torch.stack([names["fresh"](seed) for seed in (0, 1, 2)] * 2)
     path, slope = [starts], vmap(grad(names["loss"]))

@@ -28,12 +28,8 @@ SQUARES = PROBLEMS["least squares"]
 
 
 @pytest.fixture(autouse=True)
-def as_in_a_book_build_on_one_thread(monkeypatch):
+def as_in_a_book_build(monkeypatch):
     monkeypatch.setenv("COURSE_BOOK", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,6 @@ from course_lib.widgets import Fit
 from course_lib.widgets.fit import EXAMPLES
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def numbers(*x):
     return torch.tensor(x, dtype=torch.float64)
 

@@ -16,15 +16,6 @@ from course_lib.formulas.secant import broyden_exact, eigenvalues, inverse_hessi
 START = torch.tensor([-1.2, 1.0], dtype=torch.float64)  # Rosenbrock's
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small tensors: more threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def random(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 

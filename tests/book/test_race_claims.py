@@ -25,14 +25,6 @@ GRID = torch.tensor(RATES, dtype=torch.float64)
 GRID_FINE = torch.logspace(-3, -1, 101, dtype=torch.float64)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def until_it_stays(loss, goal=1e-6):
     """Steps until the loss, (steps + 1, …), stays at the goal; infinite if it does not."""
     late = ~(loss <= goal)

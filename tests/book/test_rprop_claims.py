@@ -15,14 +15,6 @@ PAGE = Path(__file__).parents[2] / "book" / "optimizers" / "rprop.ipynb"
 START = (-2.2, 1.2)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def page():
     """The names that the page defines: its imports, and the cells that only define."""

@@ -174,11 +174,7 @@ def small_network(seed):
 
 @pytest.fixture(scope="module")
 def network():
-    """Three small networks; one thread is faster for them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield [small_network(seed) for seed in range(3)]
-    torch.set_num_threads(threads)
+    return [small_network(seed) for seed in range(3)]
 
 
 def test_a_product_with_the_hessian_needs_no_hessian(network):

@@ -14,15 +14,6 @@ SEEDS = range(5)
 FLOAT = torch.float64
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """For networks as small as these one thread is faster."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def largest_rate(features):
     return 2 / torch.linalg.eigvalsh(features @ features.T / features.shape[1])[-1]
 

@@ -17,15 +17,6 @@ START, MINIMUM = (1.4, -1.8), (1.5, 0.8)
 FLOAT = torch.float64
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As on the page: for small tensors one thread is faster."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def ridge(decay, condition_number=10.0, angle=-30.0):
     return ridge_minimum(*(torch.tensor(x, dtype=FLOAT) for x in (*MINIMUM, condition_number, angle, decay)))
 

@@ -24,14 +24,6 @@ DIAGNOSES = list(modules())
 RUNS = {}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def runs(check, letter):
     """The runs of a suspect, one for each seed."""
     key = check.name, letter

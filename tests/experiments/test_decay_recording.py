@@ -12,15 +12,6 @@ from course_lib.experiments import decay_map
 RECORDED = decay_map.recorded()
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """For small tensors one thread is faster."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("name", decay_map.MAPS)
 def test_the_recording_holds_the_settings_that_the_code_names(name):
     found, area = RECORDED["maps"][name], decay_map.MAPS[name]

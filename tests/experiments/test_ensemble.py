@@ -23,15 +23,6 @@ TWINS = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """For small tensors one thread is faster."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def data():
     generator = torch.Generator().manual_seed(1)
     x, y = torch.randn(60, 4, generator=generator, dtype=DOUBLE), torch.randint(0, 3, (60,), generator=generator)
