@@ -1,12 +1,13 @@
 # make book    the book, from the sources in book/, as HTML
 # make test    every test, on all cores; some of them with ARGS="tests/formulas -x", on one core with ARGS="-n0"
+# make check   the format and the lint of the sources; make format mends what can be mended
 # make site    what is published: the HTML, the notebooks and the library's wheel
 # make bench   our code side by side with its peers
 # make clean   removes what these wrote, but for .venv
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test site bench clean
+.PHONY: book test check format site bench clean
 
 book: .venv/.installed
 	@echo "Building the book. Only pages that changed are executed."
@@ -15,6 +16,14 @@ book: .venv/.installed
 
 test: .venv/.installed
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+check: .venv/.installed
+	@$(BIN)/ruff format --quiet --check . || { echo "Some files are not formatted: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+
+format: .venv/.installed
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
 
 site: book
 	@$(BIN)/python -m course_lib.publishing.site _build/site

@@ -27,7 +27,17 @@ def with_the_course() -> Callable[[], object]:
     rates, start = peers.rates_of(RUNS).cuda(), SURFACES["rosenbrock"].start
 
     def work() -> None:
-        sweep(adam, rosenbrock, start, peers.STEPS, machine="triton", keep="end", dtype=torch.float32, device="cuda", lr=rates)
+        sweep(
+            adam,
+            rosenbrock,
+            start,
+            peers.STEPS,
+            machine="triton",
+            keep="end",
+            dtype=torch.float32,
+            device="cuda",
+            lr=rates,
+        )
         torch.cuda.synchronize()
 
     return work
@@ -56,7 +66,13 @@ def _sweeps() -> list[Row]:
     speeds = RUNS * peers.STEPS / ours, RUNS * peers.STEPS / theirs
     note = f"{each} operations a step, peak {peak() / 1e12:.3g} TFLOP/s, {torch.cuda.get_device_name()}"
     return [
-        Row(f"{WORK}: against JAX + optax", theirs / ours, "times", at_least=10, note=f"{speeds[0]:.2g} and {speeds[1]:.2g} run-steps a second"),
+        Row(
+            f"{WORK}: against JAX + optax",
+            theirs / ours,
+            "times",
+            at_least=10,
+            note=f"{speeds[0]:.2g} and {speeds[1]:.2g} run-steps a second",
+        ),
         Row("the same, its share of the GPU's float32 peak", 100 * each * speeds[0] / peak(), "%", note=note),
     ]
 
@@ -68,7 +84,11 @@ def _without_jax(why: str) -> list[Row]:
 def rows() -> list[Row]:
     """The table's rows that need a CUDA GPU."""
     if not torch.cuda.is_available():
-        missing = [f"{WORK}: against JAX + optax", "the same, its share of the GPU's float32 peak", "AdamW step, 2.6 M parameters in 40 tensors, CUDA: against torch.optim.AdamW(fused=True)"]
+        missing = [
+            f"{WORK}: against JAX + optax",
+            "the same, its share of the GPU's float32 peak",
+            "AdamW step, 2.6 M parameters in 40 tensors, CUDA: against torch.optim.AdamW(fused=True)",
+        ]
         return [Row(what, float("nan"), "", note="no GPU here") for what in missing]
     if importlib.util.find_spec("jax") is None or importlib.util.find_spec("optax") is None:
         return [*_without_jax("not installed: pip install -r benchmarks/requirements.txt"), peers.update("cuda")]

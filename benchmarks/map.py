@@ -34,13 +34,30 @@ def rows() -> list[Row]:
     x, y = (z.tolist() for z in fig.places(CELLS, CELLS))
     given = {
         "texts": [(FOLDER / name).read_text("utf8") for name in ("map_gpu.js", "map_cpu.js")],
-        "shader": fig.shader, "code": fig.code, "spec": fig.spec, "x": x, "y": y, "start": fig.start, "values": fig.hyper,
-        "steps": STEPS, "goal": fig.goal, "bound": fig.spec["bound"], "repeats": REPEATS,
-    }  # fmt: skip
+        "shader": fig.shader,
+        "code": fig.code,
+        "spec": fig.spec,
+        "x": x,
+        "y": y,
+        "start": fig.start,
+        "values": fig.hyper,
+        "steps": STEPS,
+        "goal": fig.goal,
+        "bound": fig.spec["bound"],
+        "repeats": REPEATS,
+    }
     with chromium() as browser:
         page = browser.new_page()
         page.goto("about:blank")
         found = page.evaluate(_MEASURE, given)
     ours, theirs = (statistics.median(found[name]) for name in ("gpu", "scan"))
     note = f"{ours / 1000:.2g} and {theirs / 1000:.2g} s, {found['chip']}"
-    return [Row(f"map of {CELLS} × {CELLS} runs × {STEPS} steps, Adam on Rosenbrock: against JavaScript on one thread", theirs / ours, "times", at_least=3, note=note)]
+    return [
+        Row(
+            f"map of {CELLS} × {CELLS} runs × {STEPS} steps, Adam on Rosenbrock: against JavaScript on one thread",
+            theirs / ours,
+            "times",
+            at_least=3,
+            note=note,
+        )
+    ]

@@ -89,7 +89,11 @@ class _Gzip(http.server.SimpleHTTPRequestHandler):
             return self.send_error(404)
         body = self.packed(path)
         self.send_response(200)
-        for name, value in (("Content-Type", self.guess_type(path)), ("Content-Encoding", "gzip"), ("Content-Length", str(len(body)))):
+        for name, value in (
+            ("Content-Type", self.guess_type(path)),
+            ("Content-Encoding", "gzip"),
+            ("Content-Length", str(len(body))),
+        ):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -126,7 +130,10 @@ def redraws(browser: Browser, address: str) -> list[Row]:
 
 
 def _row(what: str, drags: list[list[list[float]]]) -> Row:
-    drawing, layout = ([SLOWDOWN * min(times) for times in zip(*([move[part] for move in drag] for drag in drags), strict=True)] for part in (0, 1))
+    drawing, layout = (
+        [SLOWDOWN * min(times) for times in zip(*([move[part] for move in drag] for drag in drags), strict=True)]
+        for part in (0, 1)
+    )
     late = statistics.quantiles(drawing, n=20)[-1]
     note = f"95 % of {MOVES} slider moves are faster; median {statistics.median(drawing):.1f} ms, then {statistics.median(layout):.1f} ms of layout; {SLOWDOWN} times this machine's time"
     return Row(f"redraw, {what}", late, "ms", 8, note)
@@ -144,13 +151,25 @@ def first_answer(browser: Browser, address: str) -> Row:
         page.wait_for_function("window.firstAnswer", polling=20)
         seconds.append(page.evaluate("window.firstAnswer") / 1000)
         context.close()
-    return Row("first slider answers", statistics.median(seconds), "s", 1.0, f"from localhost with an empty cache, median of 5, largest {max(seconds):.2f} s")
+    return Row(
+        "first slider answers",
+        statistics.median(seconds),
+        "s",
+        1.0,
+        f"from localhost with an empty cache, median of 5, largest {max(seconds):.2f} s",
+    )
 
 
 def script_size() -> Row:
     """What a page with figures loads for them, compressed; the state that stands in the page itself not counted."""
     files = [HTML / "_static" / "course" / name for name in ("figures.js", "mount.js")]
-    return Row("figures' JavaScript of a page", sum(len(gzip.compress(file.read_bytes(), 9)) for file in files) / 1024, "KB", 80, "gzip, loaded once for all pages")
+    return Row(
+        "figures' JavaScript of a page",
+        sum(len(gzip.compress(file.read_bytes(), 9)) for file in files) / 1024,
+        "KB",
+        80,
+        "gzip, loaded once for all pages",
+    )
 
 
 @contextmanager
@@ -158,7 +177,9 @@ def chromium():
     """A browser without a window, closed at the end."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
-        sys.exit("The benchmarks of the pages need a browser: install chromium, for instance with apt-get install chromium.")
+        sys.exit(
+            "The benchmarks of the pages need a browser: install chromium, for instance with apt-get install chromium."
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -169,4 +190,8 @@ def rows() -> list[Row]:
     if not (HTML / PAGE).exists():
         sys.exit(f"There is no built book in {HTML}. Build it first: make book.")
     with served(HTML) as address, chromium() as browser:
-        return [*redraws(browser, f"{address}/{PAGE}"), first_answer(browser, f"{address}/book/intro.html"), script_size()]
+        return [
+            *redraws(browser, f"{address}/{PAGE}"),
+            first_answer(browser, f"{address}/book/intro.html"),
+            script_size(),
+        ]

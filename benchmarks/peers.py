@@ -76,7 +76,9 @@ def rates_of(runs: int) -> torch.Tensor:
 def with_the_course(rule: Callable, surface: str, steps: int = STEPS) -> Callable[[], torch.Tensor]:
     """The same sweep by generated code."""
     found, rates = SURFACES[surface], rates_of(RUNS)
-    return lambda: sweep(rule, found.formula, found.start, steps, machine="numba", keep="end", dtype=torch.float32, lr=rates)
+    return lambda: sweep(
+        rule, found.formula, found.start, steps, machine="numba", keep="end", dtype=torch.float32, lr=rates
+    )
 
 
 def compare(ours: Callable, theirs: Callable, repeats: int = REPEATS) -> tuple[float, float]:
@@ -94,7 +96,10 @@ def compare(ours: Callable, theirs: Callable, repeats: int = REPEATS) -> tuple[f
 def _sweeps() -> list[Row]:
     ours, theirs = compare(with_the_course(adam, "rosenbrock"), with_jax("adam", "rosenbrock"), 4 * REPEATS)
     fixed, _ = compare(with_the_course(adam, "rosenbrock", 0), with_jax("adam", "rosenbrock"), REPEATS)
-    work, speeds = f"{RUNS:,} Adam runs × {STEPS} steps, Rosenbrock, float32", (RUNS * STEPS / ours, RUNS * STEPS / theirs)
+    work, speeds = (
+        f"{RUNS:,} Adam runs × {STEPS} steps, Rosenbrock, float32",
+        (RUNS * STEPS / ours, RUNS * STEPS / theirs),
+    )
     note = f"{speeds[0]:.2g} and {speeds[1]:.2g} run-steps a second; of our {ours * 1e3:.2g} ms {fixed * 1e3:.2g} are spent before the first step"
     rows = [Row(f"{work}: against JAX + optax", theirs / ours, "times", at_least=3, note=note)]
     ratios = {}
@@ -105,7 +110,13 @@ def _sweeps() -> list[Row]:
     low = min(ratios, key=ratios.get)
     return [
         *rows,
-        Row("every rule of the lecture × every surface, median", statistics.median(ratios.values()), "times", at_least=2, note=f"{len(ratios)} pairs that optax has, too"),
+        Row(
+            "every rule of the lecture × every surface, median",
+            statistics.median(ratios.values()),
+            "times",
+            at_least=2,
+            note=f"{len(ratios)} pairs that optax has, too",
+        ),
         Row("the same, the lowest", ratios[low], "times", at_least=1, note=low),
     ]
 
@@ -124,11 +135,22 @@ def update(device: str = "cpu") -> Row:
     ours = begun(lambda parameters: Optimizer(parameters, adamw, fused=True))
     theirs = begun(lambda parameters: torch.optim.AdamW(parameters, fused=True))
     mine, its = compare(ours, theirs, 60)
-    note = f"{mine * 1e3:.2g} and {its * 1e3:.2g} ms" + (f", {torch.get_num_threads()} threads" if device == "cpu" else "")
-    return Row(f"AdamW step, 2.6 M parameters in 40 tensors, {device.upper()}: against torch.optim.AdamW(fused=True)", its / mine, "times", at_least=0.9, note=note)
+    note = f"{mine * 1e3:.2g} and {its * 1e3:.2g} ms" + (
+        f", {torch.get_num_threads()} threads" if device == "cpu" else ""
+    )
+    return Row(
+        f"AdamW step, 2.6 M parameters in 40 tensors, {device.upper()}: against torch.optim.AdamW(fused=True)",
+        its / mine,
+        "times",
+        at_least=0.9,
+        note=note,
+    )
 
 
-_IMPORTS = {"ours": "import numba.np.arraymath, numba.typed.typedlist, course_lib.experiments", "theirs": "import jax, optax; jax.numpy.zeros(1)"}
+_IMPORTS = {
+    "ours": "import numba.np.arraymath, numba.typed.typedlist, course_lib.experiments",
+    "theirs": "import jax, optax; jax.numpy.zeros(1)",
+}
 _MAKE = {"ours": 'peers.with_the_course(peers.adam, "rosenbrock")', "theirs": 'peers.with_jax("adam", "rosenbrock")'}
 _FIRST = """
 import time
@@ -159,8 +181,19 @@ def _first_call() -> list[Row]:
             times.append(seconds(side))
     (ours, mine), (theirs, its) = (map(statistics.median, zip(*times, strict=True)) for times in taken.values())
     return [
-        Row("first call in a new process, code on the disk: against JAX's first", ours / theirs, "times", at_most=1, note=f"{ours:.2g} and {theirs:.2g} s, imports aside; ours is Numba reading its cache and its tables"),
-        Row("the same and the imports of the libraries", mine / its, "times", note=f"{mine:.2g} and {its:.2g} s; much of ours is torch's own import"),
+        Row(
+            "first call in a new process, code on the disk: against JAX's first",
+            ours / theirs,
+            "times",
+            at_most=1,
+            note=f"{ours:.2g} and {theirs:.2g} s, imports aside; ours is Numba reading its cache and its tables",
+        ),
+        Row(
+            "the same and the imports of the libraries",
+            mine / its,
+            "times",
+            note=f"{mine:.2g} and {its:.2g} s; much of ours is torch's own import",
+        ),
     ]
 
 
@@ -170,5 +203,13 @@ def rows() -> list[Row]:
         import jax  # noqa: F401
         import optax  # noqa: F401
     except ImportError:
-        return [update(), Row("sweeps against JAX + optax", float("nan"), "", note="not installed: pip install -r benchmarks/requirements.txt")]
+        return [
+            update(),
+            Row(
+                "sweeps against JAX + optax",
+                float("nan"),
+                "",
+                note="not installed: pip install -r benchmarks/requirements.txt",
+            ),
+        ]
     return [*_sweeps(), update(), *_first_call()]

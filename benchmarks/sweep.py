@@ -44,7 +44,9 @@ def speed(work) -> float:
 
 def rows() -> list[Row]:
     fast, slow = speed(ours), speed(looped)
-    note = f"{RUNS:,} runs of {STEPS} steps of SGD with momentum on Rosenbrock, float64, {torch.get_num_threads()} threads"
+    note = (
+        f"{RUNS:,} runs of {STEPS} steps of SGD with momentum on Rosenbrock, float64, {torch.get_num_threads()} threads"
+    )
     return [
         Row("sweep", fast, "steps/s", note=note),
         Row("a loop over torch.optim.SGD", slow, "steps/s", note=f"{LOOPED} of the same runs"),

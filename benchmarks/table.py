@@ -28,7 +28,14 @@ class Row:
     @property
     def cells(self) -> tuple[str, str, str, str]:
         goals = (("≤", self.at_most, self.value.__le__), ("≥", self.at_least, self.value.__ge__))
-        goal = next((f"{sign} {_number(x)} {self.unit}: {'met' if holds(x) else 'MISSED'}" for sign, x, holds in goals if x is not None), "")
+        goal = next(
+            (
+                f"{sign} {_number(x)} {self.unit}: {'met' if holds(x) else 'MISSED'}"
+                for sign, x, holds in goals
+                if x is not None
+            ),
+            "",
+        )
         return self.what, "-" if self.value != self.value else f"{_number(self.value)} {self.unit}", goal, self.note
 
 
@@ -49,7 +56,11 @@ def machine() -> dict[str, str]:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    names = (
+        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
     return names[0] if names else platform.processor() or "unknown"
 
 
@@ -57,7 +68,9 @@ def markdown(rows: list[Row]) -> str:
     """The table as Markdown, columns aligned so that it reads as text too."""
     lines = [("what", "measured", "goal", "how"), *(row.cells for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
+    text = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
     rule = "| " + " | ".join("-" * width for width in widths) + " |"
     return "\n".join([text[0], rule, *text[1:]])
 
@@ -68,6 +81,11 @@ def report(rows: list[Row]) -> None:
     table = markdown(rows)
     print(table)
     RESULTS.mkdir(exist_ok=True)
-    heading = f"# Measured on {there['date']}\n\n" + ", ".join(f"{key} {value}" for key, value in there.items() if key != "date")
+    heading = f"# Measured on {there['date']}\n\n" + ", ".join(
+        f"{key} {value}" for key, value in there.items() if key != "date"
+    )
     (RESULTS / "latest.md").write_text(f"{heading}\n\n{table}\n", "utf-8")
-    (RESULTS / "latest.json").write_text(json.dumps({"machine": there, "rows": [asdict(row) for row in rows]}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (RESULTS / "latest.json").write_text(
+        json.dumps({"machine": there, "rows": [asdict(row) for row in rows]}, indent=1, ensure_ascii=False) + "\n",
+        "utf-8",
+    )

@@ -91,7 +91,10 @@ def _visits(browser: Browser):
         visit = Visit(page)
         page.on("request", lambda request: visit.requests.append(request.url))
         page.on("requestfailed", lambda request: visit.failed.append(f"{request.url}: {request.failure}"))
-        page.on("response", lambda response: response.status >= 400 and visit.refused.append(f"{response.url}: {response.status}"))
+        page.on(
+            "response",
+            lambda response: response.status >= 400 and visit.refused.append(f"{response.url}: {response.status}"),
+        )
         page.on("console", lambda message: message.type == "error" and visit.errors.append(message.text))
         page.on("pageerror", lambda error: visit.errors.append(str(error)))
         page.goto(url, wait_until=wait_until)

@@ -46,7 +46,10 @@ class Shown:
 
     def move(self, name: str, place: float) -> "Shown":
         """Moves a slider to a place from 0 to 1 as a script does, with the event that a hand would make."""
-        self.slider(name).evaluate("(node, place) => { node.value = Math.round(place * node.max); node.dispatchEvent(new Event('input')); }", place)
+        self.slider(name).evaluate(
+            "(node, place) => { node.value = Math.round(place * node.max); node.dispatchEvent(new Event('input')); }",
+            place,
+        )
         return self.settle()
 
     def press(self, name: str, place: float) -> "Shown":
@@ -71,16 +74,25 @@ class Shown:
 
     def alt(self) -> list[str]:
         """The text alternatives of the plots."""
-        return self.host.locator("svg[role=img]").evaluate_all("nodes => nodes.map((node) => node.getAttribute('aria-label'))")
+        return self.host.locator("svg[role=img]").evaluate_all(
+            "nodes => nodes.map((node) => node.getAttribute('aria-label'))"
+        )
 
     def paths(self, domain=None) -> list[torch.Tensor]:
         """What is drawn on the contours, (points, 2) each, in the surface's coordinates."""
         (x0, x1), (y0, y1) = domain or self._domain
         back = self.host.locator(".cf-back")
         width, height = (float(back.get_attribute(side)) for side in ("width", "height"))
-        lines = self.host.locator(".cf-contour-plot .cf-path").evaluate_all("nodes => nodes.map((node) => node.getAttribute('d'))")
-        pixels = [torch.tensor([float(x) for x in re.findall(r"-?[\d.]+", d or "")], dtype=torch.float64).reshape(-1, 2) for d in lines]
-        scale, origin = (torch.tensor(pair, dtype=torch.float64) for pair in ([(x1 - x0) / width, (y0 - y1) / height], [x0, y1]))
+        lines = self.host.locator(".cf-contour-plot .cf-path").evaluate_all(
+            "nodes => nodes.map((node) => node.getAttribute('d'))"
+        )
+        pixels = [
+            torch.tensor([float(x) for x in re.findall(r"-?[\d.]+", d or "")], dtype=torch.float64).reshape(-1, 2)
+            for d in lines
+        ]
+        scale, origin = (
+            torch.tensor(pair, dtype=torch.float64) for pair in ([(x1 - x0) / width, (y0 - y1) / height], [x0, y1])
+        )
         return [points * scale + origin for points in pixels]
 
     def pixel(self, domain=None) -> float:
@@ -93,5 +105,7 @@ class Shown:
 
 def payloads(html: str) -> list[dict]:
     """What a page carries for its figures: each one's name, text alternative and state."""
-    texts = re.findall(r'<div class="course-figure"[^>]*><script type="application/json">(.*?)</script>', html, re.DOTALL)
+    texts = re.findall(
+        r'<div class="course-figure"[^>]*><script type="application/json">(.*?)</script>', html, re.DOTALL
+    )
     return [json.loads(text) for text in texts]

@@ -14,9 +14,16 @@ WITHOUT_GRAPHICS = {
     "no WebGL2": (_NO_GRAPHICS, "worker"),
     "no float textures": ("WebGL2RenderingContext.prototype.getExtension = () => null;", "worker"),
     "no workers": (_NO_GRAPHICS + "delete window.Worker;", "page"),
-    "workers that fail": (_NO_GRAPHICS + "const Old = Worker; window.Worker = class extends Old { constructor() { super(URL.createObjectURL(new Blob(['throw new Error(\"no\")']))); } };", "page"),
+    "workers that fail": (
+        _NO_GRAPHICS
+        + "const Old = Worker; window.Worker = class extends Old { constructor() { super(URL.createObjectURL(new Blob(['throw new Error(\"no\")']))); } };",
+        "page",
+    ),
 }
-NOTES = {"worker": "The map is computed in JavaScript, with fewer pixels.", "page": "The map is computed slowly, with few pixels."}
+NOTES = {
+    "worker": "The map is computed in JavaScript, with fewer pixels.",
+    "page": "The map is computed slowly, with few pixels.",
+}
 
 _READ = """(box) => { const { floats, columns, rows } = box.state.picture, bytes = new Uint8Array(floats.buffer);
   let text = ""; for (let k = 0; k < bytes.length; k += 8192) text += String.fromCharCode(...bytes.subarray(k, k + 8192));
@@ -42,12 +49,18 @@ def state(figure: Shown, name: str):
 def results(figure: Shown) -> tuple[torch.Tensor, ...]:
     """The four results of each pixel, (rows, columns) each, the first row at the low end of y."""
     text, columns, rows = plot(figure).evaluate(_READ)
-    return torch.from_numpy(np.frombuffer(base64.b64decode(text), dtype=np.float32).copy()).reshape(rows, columns, 4).unbind(-1)
+    return (
+        torch.from_numpy(np.frombuffer(base64.b64decode(text), dtype=np.float32).copy())
+        .reshape(rows, columns, 4)
+        .unbind(-1)
+    )
 
 
 def colors(figure: Shown) -> torch.Tensor:
     """The red, green, blue and opacity of each pixel, (rows, columns, 4), in the order of `results`."""
-    data, columns, rows = figure.host.locator("canvas").evaluate("(c) => [Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data), c.width, c.height]")
+    data, columns, rows = figure.host.locator("canvas").evaluate(
+        "(c) => [Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data), c.width, c.height]"
+    )
     return torch.tensor(data).reshape(rows, columns, 4).flip(0)
 
 

@@ -45,8 +45,25 @@ _RUN = r"""({ text, x, y, hyper, start, steps, uniforms }) => {
 }"""
 
 
-def draw_shader(page: Page, text: str, x: Sequence[float], y: Sequence[float], hyper: Sequence[float], steps: int, start=(), **uniforms: float) -> tuple[torch.Tensor, ...]:
+def draw_shader(
+    page: Page,
+    text: str,
+    x: Sequence[float],
+    y: Sequence[float],
+    hyper: Sequence[float],
+    steps: int,
+    start=(),
+    **uniforms: float,
+) -> tuple[torch.Tensor, ...]:
     """The four results of a shader, each (len(y), len(x)) in float32. `uniforms`: those that are one number, by name."""
-    job = {"text": text, "x": list(x), "y": list(y), "hyper": list(hyper), "steps": steps, "start": list(start), "uniforms": uniforms}
+    job = {
+        "text": text,
+        "x": list(x),
+        "y": list(y),
+        "hyper": list(hyper),
+        "steps": steps,
+        "start": list(start),
+        "uniforms": uniforms,
+    }
     floats = np.frombuffer(base64.b64decode(page.evaluate(_RUN, job)), dtype=np.float32).copy()
     return torch.from_numpy(floats).reshape(len(y), len(x), 4).unbind(-1)

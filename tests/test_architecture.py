@@ -17,7 +17,9 @@ LIBRARY = ROOT / "course_lib"
 # From the ground up. A package may import from the lines below its own, not from its neighbors on the line.
 LAYERS = [{"formulas"}, {"backends", "parallel"}, {"experiments"}, {"exercises", "widgets"}, {"publishing"}]
 HEIGHT = {package: k for k, layer in enumerate(LAYERS) for package in layer}
-WITH_THE_BOOK = {"jupyter-book": {"sphinx", "docutils", "nbformat", "yaml", "myst_nb", "jupyter_cache"}}  # what the extra `book` brings along
+WITH_THE_BOOK = {
+    "jupyter-book": {"sphinx", "docutils", "nbformat", "yaml", "myst_nb", "jupyter_cache"}
+}  # what the extra `book` brings along
 COMES_WITH = {"anywidget": {"traitlets"}, "scikit-learn": {"sklearn"}}
 
 MODULES = sorted(LIBRARY.rglob("*.py"))
@@ -40,7 +42,9 @@ def imports(path: Path) -> list[str]:
             found += [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}:{node.lineno} imports from a dot: write the module's full name."
-            found += [f"{node.module}.{name.name}" if node.module == "course_lib" else node.module for name in node.names]
+            found += [
+                f"{node.module}.{name.name}" if node.module == "course_lib" else node.module for name in node.names
+            ]
     return found
 
 
@@ -50,11 +54,20 @@ def package_of(name: str) -> str:
 
 def sources() -> list[Path]:
     """Every text file that is, or would be, under version control, but for what others wrote."""
-    done = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         pytest.skip("needs the git repository, to know which files are sources")
     paths = [ROOT / name for name in done.stdout.split("\0") if name]
-    return [p for p in paths if p.is_file() and not {"vendor", "mathjax"} & set(p.relative_to(ROOT).parts) and b"\0" not in p.read_bytes()]
+    return [
+        p
+        for p in paths
+        if p.is_file() and not {"vendor", "mathjax"} & set(p.relative_to(ROOT).parts) and b"\0" not in p.read_bytes()
+    ]
 
 
 # Layers
@@ -70,8 +83,12 @@ def test_imports_point_down(path):
     for name in imports(path):
         if name.split(".")[0] == "course_lib":
             other = package_of(name)
-            assert own is not None, f"course_lib/{path.name} imports {name}: the root of the library imports nothing, so that each layer can be used alone."
-            assert other == own or HEIGHT[other] < HEIGHT[own], f"{own} imports {name}, which does not lie below it: {LAYERS}."
+            assert own is not None, (
+                f"course_lib/{path.name} imports {name}: the root of the library imports nothing, so that each layer can be used alone."
+            )
+            assert other == own or HEIGHT[other] < HEIGHT[own], (
+                f"{own} imports {name}, which does not lie below it: {LAYERS}."
+            )
 
 
 @named([p for p in MODULES if p.parent.name == "formulas"])
@@ -82,7 +99,10 @@ def test_formulas_need_torch_alone(path):
 @named(MODULES)
 def test_what_is_imported_is_a_dependency(path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
-    distributions = [*project["dependencies"], *(project["optional-dependencies"]["book"] if "publishing" in path.parts else [])]
+    distributions = [
+        *project["dependencies"],
+        *(project["optional-dependencies"]["book"] if "publishing" in path.parts else []),
+    ]
     known = {re.split(r"[\s<>=!~\[;]", d)[0] for d in distributions}
     known |= set().union(*(more for d, more in (COMES_WITH | WITH_THE_BOOK).items() if d in known))
     assert {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"course_lib"} <= known
@@ -91,7 +111,11 @@ def test_what_is_imported_is_a_dependency(path):
 # Files and functions
 
 
-@named(sorted(p for end in ("py", "js", "css") for p in LIBRARY.rglob(f"*.{end}") if not {"vendor", "mathjax"} & set(p.parts)))
+@named(
+    sorted(
+        p for end in ("py", "js", "css") for p in LIBRARY.rglob(f"*.{end}") if not {"vendor", "mathjax"} & set(p.parts)
+    )
+)
 def test_files_are_short(path):
     assert len(path.read_text("utf8").splitlines()) <= 350, "split it: one concept a file, 60 to 200 lines"
 
@@ -103,17 +127,31 @@ def undocumented(path: Path):
     """
     module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
     nodes = [(module, node) for node in tree(path).body]
-    nodes += [(getattr(module, c.name), node) for _, c in nodes if isinstance(c, ast.ClassDef) and not c.name.startswith("_") for node in c.body]
+    nodes += [
+        (getattr(module, c.name), node)
+        for _, c in nodes
+        if isinstance(c, ast.ClassDef) and not c.name.startswith("_")
+        for node in c.body
+    ]
     for owner, node in nodes:
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or node.name.startswith("_") or node.name == "main":
+        if (
+            not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+            or node.name.startswith("_")
+            or node.name == "main"
+        ):
             continue
         if (
             node.decorator_list
             and isinstance(node, ast.FunctionDef)
-            and any(ast.unparse(d).startswith("mistake(") or ast.unparse(d).endswith((".also", ".setter")) for d in node.decorator_list)
+            and any(
+                ast.unparse(d).startswith("mistake(") or ast.unparse(d).endswith((".also", ".setter"))
+                for d in node.decorator_list
+            )
         ):
             continue
-        if not inspect.getdoc(getattr(owner, node.name)) and not (len(node.body) == 1 and isinstance(node.body[0], ast.Return)):
+        if not inspect.getdoc(getattr(owner, node.name)) and not (
+            len(node.body) == 1 and isinstance(node.body[0], ast.Return)
+        ):
             yield f"{path.name}:{node.lineno} {node.name}"
 
 
@@ -137,9 +175,21 @@ def foreign_to_a_formula(node: ast.AST) -> str | None:
         return f"`{node.arg}`: the arguments decide that"
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in {"item", "tolist", "numpy", "float", "int", "bool", "cuda", "cpu", "to", "detach", "print", "open", "manual_seed"} or re.fullmatch(
-            r"rand\w*|[a-z]\w*[a-z]_", name
-        ):
+        if name in {
+            "item",
+            "tolist",
+            "numpy",
+            "float",
+            "int",
+            "bool",
+            "cuda",
+            "cpu",
+            "to",
+            "detach",
+            "print",
+            "open",
+            "manual_seed",
+        } or re.fullmatch(r"rand\w*|[a-z]\w*[a-z]_", name):
             return f"`{name}`"
     return None
 
@@ -147,7 +197,12 @@ def foreign_to_a_formula(node: ast.AST) -> str | None:
 @named(OF_FORMULAS)
 def test_formulas_are_formulas(path):
     formulas = [node for node in tree(path).body if isinstance(node, ast.FunctionDef)]
-    assert [f"{path.name}:{n.lineno} {f.name} has {why}" for f in formulas for n in ast.walk(f) if (why := foreign_to_a_formula(n))] == []
+    assert [
+        f"{path.name}:{n.lineno} {f.name} has {why}"
+        for f in formulas
+        for n in ast.walk(f)
+        if (why := foreign_to_a_formula(n))
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -196,12 +251,18 @@ def foreign_hosts(name: str, text: str) -> set[str]:
 def test_no_source_names_an_address_that_somebody_else_could_own():
     """Tests may: they try addresses, and reach none."""
     names = {p.relative_to(ROOT).as_posix(): p for p in sources()}
-    found = {name: foreign_hosts(name, p.read_text("utf8")) for name, p in names.items() if not name.startswith("tests/")}
+    found = {
+        name: foreign_hosts(name, p.read_text("utf8")) for name, p in names.items() if not name.startswith("tests/")
+    }
     assert {name: hosts for name, hosts in found.items() if hosts} == {}
 
 
 def test_no_source_names_a_path_of_one_machine():
-    found = [p.relative_to(ROOT).as_posix() for p in sources() if str(ROOT) in (text := p.read_text("utf8")) or MACHINE.search(text)]
+    found = [
+        p.relative_to(ROOT).as_posix()
+        for p in sources()
+        if str(ROOT) in (text := p.read_text("utf8")) or MACHINE.search(text)
+    ]
     assert found == []
 
 

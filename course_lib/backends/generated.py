@@ -29,7 +29,9 @@ def load(text: str, machine: str) -> Callable:
             new.write(text)
         os.replace(new.name, file)  # at once: another process may be reading
     spec = importlib.util.spec_from_file_location(name, file)
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)  # by this name the machine code finds its module again
+    sys.modules[name] = module = importlib.util.module_from_spec(
+        spec
+    )  # by this name the machine code finds its module again
     spec.loader.exec_module(module)
     return module.run
 

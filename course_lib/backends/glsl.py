@@ -15,17 +15,42 @@ from course_lib.backends.program import Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
 from course_lib.backends.training import Dialect, Training, statements
 
-LARGEST = 600  # instructions in a step; a line search has thousands, on which compilers of shaders take minutes or give up
+LARGEST = (
+    600  # instructions in a step; a line search has thousands, on which compilers of shaders take minutes or give up
+)
 LONGEST = 10_000  # steps: a driver ends a shader that runs for seconds
 RESULTS = ("steps", "above", "minimum", "lost")
 
 _OPERATORS = {
-    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-({})", "fmod": "fmod({}, {})",
-    "gt": "{} > {}", "ge": "{} >= {}", "lt": "{} < {}", "le": "{} <= {}", "eq": "{} == {}", "ne": "{} != {}",
-    "and": "{} && {}", "or": "{} || {}", "not": "!{}", "where": "{} ? {} : {}",
-    "sqrt": "sqrt({})", "abs": "abs({})", "sign": "sign({})", "floor": "floor({})", "maximum": "max({}, {})", "minimum": "min({}, {})",
-    "pow": "power({}, {})", "exp": "exp({})", "log": "logarithm({})", "sin": "sine({}, 0)", "cos": "sine({}, 1)", "tanh": "tangent({})",
-}  # fmt: skip
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "neg": "-({})",
+    "fmod": "fmod({}, {})",
+    "gt": "{} > {}",
+    "ge": "{} >= {}",
+    "lt": "{} < {}",
+    "le": "{} <= {}",
+    "eq": "{} == {}",
+    "ne": "{} != {}",
+    "and": "{} && {}",
+    "or": "{} || {}",
+    "not": "!{}",
+    "where": "{} ? {} : {}",
+    "sqrt": "sqrt({})",
+    "abs": "abs({})",
+    "sign": "sign({})",
+    "floor": "floor({})",
+    "maximum": "max({}, {})",
+    "minimum": "min({}, {})",
+    "pow": "power({}, {})",
+    "exp": "exp({})",
+    "log": "logarithm({})",
+    "sin": "sine({}, 0)",
+    "cos": "sine({}, 1)",
+    "tanh": "tangent({})",
+}
 _TRUE_OR_FALSE = {"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"}
 
 _TEXT = """\
@@ -89,7 +114,9 @@ void main() {{
 """
 
 
-def fragment(recurrence: Recurrence, x: str, y: str, minima: Program | None = None, results: Sequence[str] = RESULTS) -> str:
+def fragment(
+    recurrence: Recurrence, x: str, y: str, minima: Program | None = None, results: Sequence[str] = RESULTS
+) -> str:
     """The text of a fragment shader that makes `steps` steps for each pixel and writes four `results`.
 
     `x` and `y` name what changes from column to column and from row to row: hyperparameters, or `w0`, `w1` for the start point; their
@@ -109,7 +136,10 @@ def fragment(recurrence: Recurrence, x: str, y: str, minima: Program | None = No
     names = (*loop.hyper, *loop.carry, *loop.powers, *(i.name for i in _instructions(loop)))
     write = _Writer({"t": "t"} | {name: f"v{k}" for k, name in enumerate(dict.fromkeys(names))}, _instructions(loop))
     size = len(loop.carry) - len(loop.initial)
-    pixel = {x: "texelFetch(places, ivec2(gl_FragCoord.x, 0), 0).r", y: "texelFetch(places, ivec2(gl_FragCoord.y, 1), 0).r"}
+    pixel = {
+        x: "texelFetch(places, ivec2(gl_FragCoord.x, 0), 0).r",
+        y: "texelFetch(places, ivec2(gl_FragCoord.y, 1), 0).r",
+    }
     lines = [
         *(f"float {write.own[h]} = {pixel.get(h, f'hyper[{k}]')};" for k, h in enumerate(loop.hyper)),
         *(f"float {write.own[c]} = {pixel.get(f'w{k}', f'start[{k}]')};" for k, c in enumerate(loop.carry[:size])),
@@ -155,12 +185,24 @@ def training(training: Training, x: str, y: str) -> str:
     arrays, constants = training.arrays, training.constants
     own = {name: f"v{k}" for k, name in enumerate((*training.hyper, *training.weights, *constants, *arrays))}
     dialect = Dialect("int", "float", "float", "0.0", _Writer)
-    first, step = ([line for nest in nests.nests for line in statements(nest, own, dialect)] for nests in (training.first, training.step))
-    pixel = {x: "texelFetch(places, ivec2(gl_FragCoord.x, 0), 0).r", y: "texelFetch(places, ivec2(gl_FragCoord.y, 1), 0).r"}
+    first, step = (
+        [line for nest in nests.nests for line in statements(nest, own, dialect)]
+        for nests in (training.first, training.step)
+    )
+    pixel = {
+        x: "texelFetch(places, ivec2(gl_FragCoord.x, 0), 0).r",
+        y: "texelFetch(places, ivec2(gl_FragCoord.y, 1), 0).r",
+    }
     lines = [
         *(f"float {own[h]} = {pixel.get(h, f'hyper[{k}]')};" for k, h in enumerate(training.hyper)),
-        *(f"const float {own[k]}[{a.size}] = float[{a.size}]({', '.join(map(number, a.ravel().tolist()))});" for k, a in constants.items()),
-        *(f"float {own[k]}{f'[{math.prod(shape)}]' if shape else ''};" for k, shape in (training.weights | arrays).items()),
+        *(
+            f"const float {own[k]}[{a.size}] = float[{a.size}]({', '.join(map(number, a.ravel().tolist()))});"
+            for k, a in constants.items()
+        ),
+        *(
+            f"float {own[k]}{f'[{math.prod(shape)}]' if shape else ''};"
+            for k, shape in (training.weights | arrays).items()
+        ),
         *first,
         "int when = steps + 1, limit = size(bound);",
         "float begin = 0.0, total = 0.0;",
@@ -172,7 +214,9 @@ def training(training: Training, x: str, y: str) -> str:
         "}",
         f"result = vec4(float(when), {own['loss']}, total / float(steps + 1), float(when <= steps));",
     ]
-    return _TEXT.format(name=training.name, x=x, y=y, uniforms=f"hyper[{len(training.hyper)}], bound", lines="\n  ".join(lines))
+    return _TEXT.format(
+        name=training.name, x=x, y=y, uniforms=f"hyper[{len(training.hyper)}], bound", lines="\n  ".join(lines)
+    )
 
 
 def _largest(terms: Sequence[str]) -> str:
@@ -190,10 +234,14 @@ def _check(loop: Loop, axes: tuple[str, str], results: Sequence[str]) -> None:
         raise ValueError(f"results must be four of {', '.join((*RESULTS, *points))}, got {', '.join(results)}.")
     count = len(_instructions(loop))
     if count > LARGEST:
-        raise ValueError(f"{loop.name}: a step has {count:,} instructions, and a shader of more than {LARGEST} takes minutes to compile. Take a rule without a line search.")
+        raise ValueError(
+            f"{loop.name}: a step has {count:,} instructions, and a shader of more than {LARGEST} takes minutes to compile. Take a rule without a line search."
+        )
     for i in _instructions(loop):
         if i.op not in _OPERATORS:
-            raise ValueError(f"{loop.name}: GLSL has no operator `{i.op}` in {i.name} = {i.op}{i.args}. Write the rule without it.")
+            raise ValueError(
+                f"{loop.name}: GLSL has no operator `{i.op}` in {i.name} = {i.op}{i.args}. Write the rule without it."
+            )
 
 
 def _instructions(loop: Loop) -> tuple[Instruction, ...]:
@@ -211,7 +259,10 @@ class _Writer:
         if i.op in ("eq", "ne") and i.args[0] == i.args[1]:  # x != x, the usual question for NaN
             text = f"{'!' if i.op == 'eq' else ''}is_nan({self.number(i.args[0])})"
         else:
-            args = [self.condition(a) if i.op in ("and", "or", "not") or (i.op, k) == ("where", 0) else self.number(a) for k, a in enumerate(i.args)]
+            args = [
+                self.condition(a) if i.op in ("and", "or", "not") or (i.op, k) == ("where", 0) else self.number(a)
+                for k, a in enumerate(i.args)
+            ]
             text = _OPERATORS[i.op].format(*args)
         return f"{'bool' if i.op in _TRUE_OR_FALSE else 'float'} {self.own[i.name]} = {text};"
 
@@ -231,7 +282,11 @@ def number(x: float) -> str:
     with np.errstate(over="ignore"):
         near = np.float32(x)
     if np.isfinite(near):
-        return np.format_float_scientific(near, trim="0") if near and not 1e-4 <= abs(near) < 1e7 else np.format_float_positional(near, trim="0")
+        return (
+            np.format_float_scientific(near, trim="0")
+            if near and not 1e-4 <= abs(near) < 1e7
+            else np.format_float_positional(near, trim="0")
+        )
     return f"uintBitsToFloat({'0x7fc00000u' if np.isnan(near) else '0x7f800000u' if near > 0 else '0xff800000u'})"
 
 
@@ -248,6 +303,9 @@ def _nearest(write: _Writer, minima: Program | None, w: Sequence[str]) -> list[s
     other = _Writer(write.own | {i.name: f"m{k}" for k, i in enumerate(minima.instructions)}, minima.instructions)
     atoms = [other.number(a) for found in minima.outputs.values() for a in found]
     for k in range(len(atoms) // len(w)):
-        squares = (f"({write.own[c]} - {atoms[k * len(w) + j]}) * ({write.own[c]} - {atoms[k * len(w) + j]})" for j, c in enumerate(w))
+        squares = (
+            f"({write.own[c]} - {atoms[k * len(w) + j]}) * ({write.own[c]} - {atoms[k * len(w) + j]})"
+            for j, c in enumerate(w)
+        )
         lines += [f"away = {' + '.join(squares)};", f"if (away < least) {{ least = away; nearest = {k}.0; }}"]
     return [*map(other.line, minima.instructions), *lines]

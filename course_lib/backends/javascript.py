@@ -9,13 +9,35 @@ from course_lib.backends.recurrence import Recurrence
 from course_lib.backends.training import Dialect, Training, statements
 
 _OPERATORS = {
-    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-({})", "fmod": "{} % {}",
-    "gt": "{} > {}", "ge": "{} >= {}", "lt": "{} < {}", "le": "{} <= {}", "eq": "{} == {}", "ne": "{} != {}",
-    "and": "{} && {}", "or": "{} || {}", "not": "!{}", "where": "{} ? {} : {}",
-    "sqrt": "Math.sqrt({})", "abs": "Math.abs({})", "sign": "({0} > 0) - ({0} < 0)", "floor": "Math.floor({})",
-    "maximum": "Math.max({}, {})", "minimum": "Math.min({}, {})",
-    "pow": "{} ** {}", "exp": "Math.exp({})", "log": "Math.log({})", "sin": "Math.sin({})", "cos": "Math.cos({})", "tanh": "Math.tanh({})",
-}  # fmt: skip
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "neg": "-({})",
+    "fmod": "{} % {}",
+    "gt": "{} > {}",
+    "ge": "{} >= {}",
+    "lt": "{} < {}",
+    "le": "{} <= {}",
+    "eq": "{} == {}",
+    "ne": "{} != {}",
+    "and": "{} && {}",
+    "or": "{} || {}",
+    "not": "!{}",
+    "where": "{} ? {} : {}",
+    "sqrt": "Math.sqrt({})",
+    "abs": "Math.abs({})",
+    "sign": "({0} > 0) - ({0} < 0)",
+    "floor": "Math.floor({})",
+    "maximum": "Math.max({}, {})",
+    "minimum": "Math.min({}, {})",
+    "pow": "{} ** {}",
+    "exp": "Math.exp({})",
+    "log": "Math.log({})",
+    "sin": "Math.sin({})",
+    "cos": "Math.cos({})",
+    "tanh": "Math.tanh({})",
+}
 
 _RESERVED = set(
     "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if "
@@ -38,7 +60,9 @@ def loop(name: str, recurrence: Recurrence) -> str:
     A row holds the loss, then w and the state in the order of `name.columns`. `hyper` is an object by hyperparameter name.
     """
     carry, step = recurrence.carry, recurrence.step
-    saved = {c: f"old {c}" for k, c in enumerate(carry) if c in recurrence.carried[k + 1 :]}  # read after it is replaced
+    saved = {
+        c: f"old {c}" for k, c in enumerate(carry) if c in recurrence.carried[k + 1 :]
+    }  # read after it is replaced
     own = _identifiers(("t", *step.inputs, *_names(step), *saved.values()))
     size = sum(c not in recurrence.initial for c in carry)
     first = [f"start[{k}]" if k < size else _atom(recurrence.initial[c], own) for k, c in enumerate(carry)]
@@ -55,7 +79,10 @@ def loop(name: str, recurrence: Recurrence) -> str:
         "}",
         "return rows;",
     ]
-    return _function(name, step.name, ["start", "steps", "hyper"], lines) + f"{name}.columns = [{', '.join(map(_text, ('loss', *carry)))}];\n"
+    return (
+        _function(name, step.name, ["start", "steps", "hyper"], lines)
+        + f"{name}.columns = [{', '.join(map(_text, ('loss', *carry)))}];\n"
+    )
 
 
 def training(name: str, training: Training) -> str:
@@ -63,7 +90,10 @@ def training(name: str, training: Training) -> str:
     arrays, constants = training.arrays, training.constants
     own = _identifiers((*training.hyper, *training.weights, *constants, *arrays), taken=("t", *training.words))
     dialect = Dialect("let", "let", "const", "0", _Writer)
-    first, step = ([line for nest in nests.nests for line in statements(nest, own, dialect)] for nests in (training.first, training.step))
+    first, step = (
+        [line for nest in nests.nests for line in statements(nest, own, dialect)]
+        for nests in (training.first, training.step)
+    )
     made = training.weights | {k: shape for k, shape in arrays.items() if shape}
     lines = [
         *(f"const {own[h]} = hyper[{_text(h)}];" for h in training.hyper),
@@ -96,7 +126,9 @@ class _Writer:
 
 
 def _function(name: str, title: str, parameters: list[str], lines: list[str]) -> str:
-    return "\n".join((f"// {title}", f"export function {name}({', '.join(parameters)}) {{", *(f"  {line}" for line in lines), "}\n"))
+    return "\n".join(
+        (f"// {title}", f"export function {name}({', '.join(parameters)}) {{", *(f"  {line}" for line in lines), "}\n")
+    )
 
 
 def _names(program: Program) -> list[str]:
@@ -104,7 +136,10 @@ def _names(program: Program) -> list[str]:
 
 
 def _body(program: Program, own: dict[str, str]) -> list[str]:
-    return [f"const {own[i.name]} = {_OPERATORS[i.op].format(*(_atom(a, own) for a in i.args))};" for i in program.instructions]
+    return [
+        f"const {own[i.name]} = {_OPERATORS[i.op].format(*(_atom(a, own) for a in i.args))};"
+        for i in program.instructions
+    ]
 
 
 def _atom(atom: Atom, own: dict[str, str]) -> str:
@@ -113,7 +148,9 @@ def _atom(atom: Atom, own: dict[str, str]) -> str:
 
 def _number(x: float) -> str:
     """The shortest decimal that reads back as the same double."""
-    text = {"inf": "Infinity", "-inf": "(-Infinity)", "nan": "NaN"}.get(repr(float(x)), repr(float(x)).removesuffix(".0"))
+    text = {"inf": "Infinity", "-inf": "(-Infinity)", "nan": "NaN"}.get(
+        repr(float(x)), repr(float(x)).removesuffix(".0")
+    )
     return f"({text})" if text.startswith("-") else text
 
 

@@ -1,10 +1,10 @@
 """A recurrence taken apart by how often each of its instructions must run: what the fast machines turn into nested loops.
 
-    >>> loop = take_apart(trace_descent(adam, rosenbrock))
-    >>> [str(i) for i in loop.each]  # once a step, for all runs together
-    []
-    >>> loop.powers  # beta1 ** t is a running product
-    {'_32': 'beta1', '_36': 'beta2'}
+>>> loop = take_apart(trace_descent(adam, rosenbrock))
+>>> [str(i) for i in loop.each]  # once a step, for all runs together
+[]
+>>> loop.powers  # beta1 ** t is a running product
+{'_32': 'beta1', '_36': 'beta2'}
 """
 
 from collections.abc import Iterable
@@ -59,7 +59,9 @@ class Loop:
     @property
     def read(self) -> set[str]:
         """Every name that the body reads."""
-        return {a for i in self.body for a in i.args if isinstance(a, str)} | {a for a in (*self.carried, self.loss) if isinstance(a, str)}
+        return {a for i in self.body for a in i.args if isinstance(a, str)} | {
+            a for a in (*self.carried, self.loss) if isinstance(a, str)
+        }
 
     @property
     def exact(self) -> bool:
@@ -78,7 +80,11 @@ def take_apart(recurrence: Recurrence, loss: bool = True, alike: Iterable[str] =
     carried = tuple(a for name, atoms in step.outputs.items() if name != "loss" for a in atoms)
     (at,) = step.outputs["loss"]
     instructions = needed(step.instructions, {*carried, *([at] if loss else [])})
-    depends: dict[str, set[str]] = {h: set() if h in alike else {"hyper"} for h in recurrence.hyper} | {"t": {"t"}} | {c: {"run"} for c in recurrence.carry}
+    depends: dict[str, set[str]] = (
+        {h: set() if h in alike else {"hyper"} for h in recurrence.hyper}
+        | {"t": {"t"}}
+        | {c: {"run"} for c in recurrence.carry}
+    )
     once, each, body, powers, dear = [], [], [], {}, set()
     for i in instructions:
         sources = set().union(*(depends[a] for a in i.args if isinstance(a, str)))
@@ -97,7 +103,19 @@ def take_apart(recurrence: Recurrence, loss: bool = True, alike: Iterable[str] =
     body = _with_cheap(once, dear, body)
     again = {i.name for i in body}
     once = needed(once, ({a for i in body for a in i.args} | {*carried, at} | set(powers.values())) - again)
-    return Loop(step.name, recurrence.carry, recurrence.initial, recurrence.hyper, tuple(once), powers, tuple(each), tuple(body), carried, at if loss else 0.0, alike | {p for p, base in powers.items() if base in alike})
+    return Loop(
+        step.name,
+        recurrence.carry,
+        recurrence.initial,
+        recurrence.hyper,
+        tuple(once),
+        powers,
+        tuple(each),
+        tuple(body),
+        carried,
+        at if loss else 0.0,
+        alike | {p for p, base in powers.items() if base in alike},
+    )
 
 
 def _with_cheap(once: list[Instruction], dear: set[str], body: list[Instruction]) -> list[Instruction]:
@@ -120,7 +138,12 @@ def without_whole_powers(program: Program) -> Program:
     """x ** 4 as (x x)(x x): a power is slow, and on a GPU it is wrong for a negative x."""
     written = []
     for i in program.instructions:
-        whole = i.op == "pow" and not isinstance(i.args[1], str) and i.args[1] == int(i.args[1]) and 2 <= i.args[1] <= LARGEST_POWER
+        whole = (
+            i.op == "pow"
+            and not isinstance(i.args[1], str)
+            and i.args[1] == int(i.args[1])
+            and 2 <= i.args[1] <= LARGEST_POWER
+        )
         written += _products(i) if whole else [i]
     return replace(program, instructions=tuple(written))
 

@@ -13,11 +13,17 @@ def _scaled(emit, x, alpha):
 
 def _pow(emit, x, y):
     """PyTorch computes small powers by multiplication, so that x**2 is exact; so do we."""
-    cube = lambda: emit("mul", emit("mul", x, x), x)  # noqa: E731
+    cube = lambda: emit("mul", emit("mul", x, x), x)
     short = {
-        0: lambda: 1.0, 1: lambda: x, 2: lambda: emit("mul", x, x), 3: cube, 0.5: lambda: emit("sqrt", x),
-        -1: lambda: emit("div", 1.0, x), -2: lambda: emit("div", 1.0, emit("mul", x, x)), -0.5: lambda: emit("div", 1.0, emit("sqrt", x)),
-    }  # fmt: skip
+        0: lambda: 1.0,
+        1: lambda: x,
+        2: lambda: emit("mul", x, x),
+        3: cube,
+        0.5: lambda: emit("sqrt", x),
+        -1: lambda: emit("div", 1.0, x),
+        -2: lambda: emit("div", 1.0, emit("mul", x, x)),
+        -0.5: lambda: emit("div", 1.0, emit("sqrt", x)),
+    }
     return short[y]() if not isinstance(y, str) and y in short else emit("pow", x, y)
 
 
@@ -82,7 +88,10 @@ def _plain(op):
     return lambda emit, *x: emit(op, *x)
 
 
-ELEMENTWISE = {name: _plain(name) for name in "mul neg sqrt abs floor maximum minimum exp log sin cos tanh gt ge lt le eq ne where fmod".split()} | {
+ELEMENTWISE = {
+    name: _plain(name)
+    for name in "mul neg sqrt abs floor maximum minimum exp log sin cos tanh gt ge lt le eq ne where fmod".split()
+} | {
     "add": lambda emit, x, y, *, alpha=1: emit("add", x, _scaled(emit, y, alpha)),
     "sub": lambda emit, x, y, *, alpha=1: emit("sub", x, _scaled(emit, y, alpha)),
     "rsub": lambda emit, x, y, alpha=1: emit("sub", y, _scaled(emit, x, alpha)),
@@ -170,10 +179,16 @@ def _over(reduce):
 
 
 REDUCTIONS = {
-    "sum": _over(total), "mean": _over(mean), "amax": _over(fold("maximum")), "amin": _over(fold("minimum")),
-    "max": _over(fold("maximum")), "min": _over(fold("minimum")), "any": _over(fold("or", 0.0)), "all": _over(fold("and", 1.0)),
+    "sum": _over(total),
+    "mean": _over(mean),
+    "amax": _over(fold("maximum")),
+    "amin": _over(fold("minimum")),
+    "max": _over(fold("maximum")),
+    "min": _over(fold("minimum")),
+    "any": _over(fold("or", 0.0)),
+    "all": _over(fold("and", 1.0)),
     "linalg_vector_norm": lambda order=2, dim=None, *keepdim: (norm(order), dim),
-}  # fmt: skip
+}
 
 # --- products: written as sums of elementwise products, by the shapes of their factors
 
@@ -220,14 +235,19 @@ def solve(emit, A: list[list], B: list[list]) -> list[list]:
     for k in range(n):
         for i in range(k + 1, n):
             larger = emit("gt", emit("abs", rows[i][k]), emit("abs", rows[k][k]))
-            pairs = [(emit("where", larger, y, x), emit("where", larger, x, y)) for x, y in zip(rows[k], rows[i], strict=True)]
+            pairs = [
+                (emit("where", larger, y, x), emit("where", larger, x, y))
+                for x, y in zip(rows[k], rows[i], strict=True)
+            ]
             rows[k], rows[i] = map(list, zip(*pairs, strict=True))
         for i in range(k + 1, n):
             factor = emit("div", rows[i][k], rows[k][k])
             rows[i] = [emit("sub", y, emit("mul", factor, x)) for x, y in zip(rows[k], rows[i], strict=True)]
     for k in reversed(range(n)):
         for i in range(k + 1, n):
-            rows[k][n:] = [emit("sub", y, emit("mul", rows[k][i], x)) for x, y in zip(rows[i][n:], rows[k][n:], strict=True)]
+            rows[k][n:] = [
+                emit("sub", y, emit("mul", rows[k][i], x)) for x, y in zip(rows[i][n:], rows[k][n:], strict=True)
+            ]
         rows[k][n:] = [emit("div", y, rows[k][k]) for y in rows[k][n:]]
     return [row[n:] for row in rows]
 
@@ -236,4 +256,6 @@ SOLVERS = {"_linalg_solve_ex"}  # their first result is X; the others, LAPACK's 
 
 # --- results whose numbers are constants, though an argument isn't: they read its shape alone
 
-CONSTANT = set("zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty new_empty_strided".split())
+CONSTANT = set(
+    "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty new_empty_strided".split()
+)

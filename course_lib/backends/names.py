@@ -18,7 +18,9 @@ class Names:
 
     def __init__(self):
         self.atoms: list[Atom] = [0.0]
-        self._storages: dict[int, tuple] = {}  # key -> (storage, kept alive so that keys stay unique; the names of its numbers)
+        self._storages: dict[
+            int, tuple
+        ] = {}  # key -> (storage, kept alive so that keys stay unique; the names of its numbers)
 
     def new(self, atom: Atom) -> int:
         """A name for an input, a result or a constant."""

@@ -1,7 +1,7 @@
 """A step on arrays as nests of loops: what `trace_nests` makes, and what backends write as text.
 
-    mv[i0 < 3] = Σ over j0 < 2 of (W[2 i0 + j0] * x[j0])
-    tanh[i0 < 3] = tanh(mv[i0])
+mv[i0 < 3] = Σ over j0 < 2 of (W[2 i0 + j0] * x[j0])
+tanh[i0 < 3] = tanh(mv[i0])
 """
 
 import itertools
@@ -56,7 +56,10 @@ class Nest:
             known[line.name] = str(Instruction("", line.op, parts)).removeprefix(" = ")
             if not known[line.name].startswith(f"{line.op}("):
                 compound.add(line.name)
-        loops = [", ".join(f"{v} < {n}" for v, n in zip(variables(letter, sizes), sizes, strict=True) if v) for letter, sizes in (("i", self.shape), ("j", self.over))]
+        loops = [
+            ", ".join(f"{v} < {n}" for v, n in zip(variables(letter, sizes), sizes, strict=True) if v)
+            for letter, sizes in (("i", self.shape), ("j", self.over))
+        ]
         place, total = f"[{loops[0]}]" if loops[0] else "", f"Σ over {loops[1]} of " if self.over else ""
         value = f"({known[self.value]})" if self.over and self.value in compound else known.get(self.value, self.value)
         return f"{self.target}{place} = {total}{value}"
@@ -81,20 +84,32 @@ class Nests:
 
     def __call__(self, **values) -> dict[str, np.ndarray]:
         """Run the nests in float64, a number at a time: slow, and the yardstick for every backend."""
-        memory = {k: np.asarray(x, np.float64).ravel() for k, x in {**self.constants, **{k: values[k] for k in self.inputs}}.items()}
+        memory = {
+            k: np.asarray(x, np.float64).ravel()
+            for k, x in {**self.constants, **{k: values[k] for k in self.inputs}}.items()
+        }
         for nest in self.nests:
-            memory[nest.target] = np.array([_total(nest, memory, place) for place in itertools.product(*map(range, nest.shape))])
+            memory[nest.target] = np.array(
+                [_total(nest, memory, place) for place in itertools.product(*map(range, nest.shape))]
+            )
         return {k: memory[k].reshape(self.made[k]) for k in self.outputs}
 
 
 def _total(nest: Nest, memory: dict[str, np.ndarray], place: tuple[int, ...]) -> float:
     loads = [x for x in nest.lines if isinstance(x, Load)]
     numbers = {k: x[0] for k, x in memory.items() if len(x) == 1}
-    program = Program("", (*numbers, *(x.name for x in loads)), tuple(x for x in nest.lines if isinstance(x, Instruction)), {"value": (nest.value,)})
+    program = Program(
+        "",
+        (*numbers, *(x.name for x in loads)),
+        tuple(x for x in nest.lines if isinstance(x, Instruction)),
+        {"value": (nest.value,)},
+    )
     total = 0.0
     for summed in itertools.product(*map(range, nest.over)):
         at = dict(zip((*variables("i", nest.shape), *variables("j", nest.over)), (*place, *summed), strict=True))
-        total += program(**numbers, **{x.name: memory[x.array][sum(stride * at[v] for stride, v in x.index)] for x in loads})["value"].item()
+        total += program(
+            **numbers, **{x.name: memory[x.array][sum(stride * at[v] for stride, v in x.index)] for x in loads}
+        )["value"].item()
     return total
 
 

@@ -19,13 +19,35 @@ BLOCK = 256  # runs whose state fits into a core's first cache
 PRECISIONS = {np.dtype("float32"): "float32", np.dtype("float64"): "float64"}
 
 OPERATORS = {
-    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}", "fmod": "f(np.fmod({}, {}))",
-    "gt": "{} > {}", "ge": "{} >= {}", "lt": "{} < {}", "le": "{} <= {}", "eq": "{} == {}", "ne": "{} != {}",
-    "and": "bool({}) & bool({})", "or": "bool({}) | bool({})", "not": "not {}", "where": "{1} if {0} else {2}",
-    "sqrt": "np.sqrt({})", "abs": "abs({})", "sign": "f({0} > 0) - f({0} < 0)", "floor": "np.floor({})",
-    "maximum": "{0} if ({0} >= {1}) | ({0} != {0}) else {1}", "minimum": "{0} if ({0} <= {1}) | ({0} != {0}) else {1}",
-    "pow": "{} ** {}", "exp": "np.exp({})", "log": "np.log({})", "sin": "np.sin({})", "cos": "np.cos({})", "tanh": "np.tanh({})",
-}  # fmt: skip
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "neg": "-{}",
+    "fmod": "f(np.fmod({}, {}))",
+    "gt": "{} > {}",
+    "ge": "{} >= {}",
+    "lt": "{} < {}",
+    "le": "{} <= {}",
+    "eq": "{} == {}",
+    "ne": "{} != {}",
+    "and": "bool({}) & bool({})",
+    "or": "bool({}) | bool({})",
+    "not": "not {}",
+    "where": "{1} if {0} else {2}",
+    "sqrt": "np.sqrt({})",
+    "abs": "abs({})",
+    "sign": "f({0} > 0) - f({0} < 0)",
+    "floor": "np.floor({})",
+    "maximum": "{0} if ({0} >= {1}) | ({0} != {0}) else {1}",
+    "minimum": "{0} if ({0} <= {1}) | ({0} != {0}) else {1}",
+    "pow": "{} ** {}",
+    "exp": "np.exp({})",
+    "log": "np.log({})",
+    "sin": "np.sin({})",
+    "cos": "np.cos({})",
+    "tanh": "np.tanh({})",
+}
 
 _TEXT = '''\
 """Generated: {name}, {precision}."""
@@ -46,7 +68,10 @@ def run(start, numbers, vectors, steps, block, low, high, out):
         first = low + k * block
         few(first, min(block, high - first), start, numbers, vectors, steps, out)
 '''
-FAST = {"float32": "{\"arcp\", \"contract\"}", "float64": "False"}  # a fused multiply-add rounds once: as exact, but another number
+FAST = {
+    "float32": '{"arcp", "contract"}',
+    "float64": "False",
+}  # a fused multiply-add rounds once: as exact, but another number
 
 
 def source(loop: Loop, precision: str, path: bool) -> str:
@@ -90,7 +115,14 @@ def source(loop: Loop, precision: str, path: bool) -> str:
         *(f"        A_{own[p]}[i] = {own[p]}" for p in powers),
         *(f"        A_{own[c]}[i] = {atom(x)}" for c, x in zip(loop.carry, loop.carried, strict=True)),
         *(f"        out[step, {j}, low + i] = {atom(x)}" for j, x in enumerate(loop.carried[:n]) if path),
-        *([] if path else ["for i in range(size):", *(f"    out[{j}, low + i] = A_{own[c]}[i]" for j, c in enumerate(loop.carry[:n]))]),
+        *(
+            []
+            if path
+            else [
+                "for i in range(size):",
+                *(f"    out[{j}, low + i] = A_{own[c]}[i]" for j, c in enumerate(loop.carry[:n])),
+            ]
+        ),
     ]
     return _TEXT.format(name=loop.name, precision=precision, fastmath=FAST[precision], lines="\n    ".join(lines))
 
@@ -112,9 +144,13 @@ def runner(loop: Loop, dtype, path: bool) -> Callable:
     """
     precision = PRECISIONS.get(np.dtype(dtype))
     if precision is None:
-        raise ValueError(f"{loop.name}: Numba computes in float32 or float64, got {np.dtype(dtype).name}. Pass one of these as dtype.")
+        raise ValueError(
+            f"{loop.name}: Numba computes in float32 or float64, got {np.dtype(dtype).name}. Pass one of these as dtype."
+        )
     if len(loop.body) > LARGEST:
-        raise ValueError(f"{loop.name}: a step has {len(loop.body):,} instructions, and more than {LARGEST} take minutes to compile. Use machine=\"torch\".")
+        raise ValueError(
+            f'{loop.name}: a step has {len(loop.body):,} instructions, and more than {LARGEST} take minutes to compile. Use machine="torch".'
+        )
     return generated.load(source(loop, precision, path), "numba")
 
 

@@ -1,12 +1,12 @@
 """A formula as a straight line of scalar instructions: small enough to read, plain enough for every machine.
 
-    >>> print(trace_descent(gradient_descent, saddle).step)
-    gradient_descent on saddle (w[0], w[1], t, lr)
-      _1 = w[0] * w[0]
-      _2 = _1 / 2
-      …
-      loss = _8
-      w = _19, _20
+>>> print(trace_descent(gradient_descent, saddle).step)
+gradient_descent on saddle (w[0], w[1], t, lr)
+  _1 = w[0] * w[0]
+  _2 = _1 / 2
+  …
+  loss = _8
+  w = _19, _20
 """
 
 import itertools
@@ -67,7 +67,14 @@ def simplify(program: Program) -> Program:
     for i in program.instructions:
         args = tuple(same.get(a, a) for a in i.args)
         key = (i.op, *(sorted(args, key=str) if i.op in _COMMUTES else args))
-        short = next((x for x in (identity(i.op, args), negated.get(args[0]) if i.op == "neg" else None, seen.get(key)) if x is not None), None)
+        short = next(
+            (
+                x
+                for x in (identity(i.op, args), negated.get(args[0]) if i.op == "neg" else None, seen.get(key))
+                if x is not None
+            ),
+            None,
+        )
         if short is not None:
             same[i.name] = short
             continue
@@ -117,7 +124,9 @@ def _renumbered(program: Program) -> Program:
     new = {i.name: next(free) for i in program.instructions}
     return replace(
         program,
-        instructions=tuple(Instruction(new[i.name], i.op, tuple(new.get(a, a) for a in i.args)) for i in program.instructions),
+        instructions=tuple(
+            Instruction(new[i.name], i.op, tuple(new.get(a, a) for a in i.args)) for i in program.instructions
+        ),
         outputs={name: tuple(new.get(a, a) for a in atoms) for name, atoms in program.outputs.items()},
     )
 
@@ -129,21 +138,66 @@ def _show(atom: Atom) -> str:
 _COMMUTES = {"add", "mul", "maximum", "minimum", "eq", "ne", "and", "or"}
 
 _TEXT = {
-    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}", "fmod": "fmod({}, {})",
-    "gt": "{} > {}", "ge": "{} >= {}", "lt": "{} < {}", "le": "{} <= {}", "eq": "{} == {}", "ne": "{} != {}",
-    "and": "{} and {}", "or": "{} or {}", "not": "not {}", "where": "{1} if {0} else {2}",
-    "sqrt": "sqrt({})", "abs": "abs({})", "sign": "sign({})", "floor": "floor({})", "maximum": "max({}, {})", "minimum": "min({}, {})",
-    "pow": "{} ** {}", "exp": "exp({})", "log": "log({})", "sin": "sin({})", "cos": "cos({})", "tanh": "tanh({})",
-}  # fmt: skip
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "neg": "-{}",
+    "fmod": "fmod({}, {})",
+    "gt": "{} > {}",
+    "ge": "{} >= {}",
+    "lt": "{} < {}",
+    "le": "{} <= {}",
+    "eq": "{} == {}",
+    "ne": "{} != {}",
+    "and": "{} and {}",
+    "or": "{} or {}",
+    "not": "not {}",
+    "where": "{1} if {0} else {2}",
+    "sqrt": "sqrt({})",
+    "abs": "abs({})",
+    "sign": "sign({})",
+    "floor": "floor({})",
+    "maximum": "max({}, {})",
+    "minimum": "min({}, {})",
+    "pow": "{} ** {}",
+    "exp": "exp({})",
+    "log": "log({})",
+    "sin": "sin({})",
+    "cos": "cos({})",
+    "tanh": "tanh({})",
+}
 
 _PYTHON = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "fmod": np.fmod,
-    "gt": np.greater, "ge": np.greater_equal, "lt": np.less, "le": np.less_equal, "eq": np.equal, "ne": np.not_equal,
-    "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "where": lambda c, a, b: a if c else b,
-    "sqrt": np.sqrt, "abs": np.abs, "sign": lambda x: np.float64(x > 0) - np.float64(x < 0), "floor": np.floor,
-    "maximum": np.maximum, "minimum": np.minimum,
-    "pow": np.power, "exp": np.exp, "log": np.log, "sin": np.sin, "cos": np.cos, "tanh": np.tanh,
-}  # fmt: skip
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "fmod": np.fmod,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+    "where": lambda c, a, b: a if c else b,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "sign": lambda x: np.float64(x > 0) - np.float64(x < 0),
+    "floor": np.floor,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "pow": np.power,
+    "exp": np.exp,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+}
 
 EXACT = set(_PYTHON) - {"pow", "exp", "log", "sin", "cos", "tanh"}
 """Operators whose result IEEE 754 fixes to the last bit, so that every machine gives the same number.

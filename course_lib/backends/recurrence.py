@@ -36,7 +36,9 @@ def hyperparameters(rule: Callable, surface: Callable) -> dict[str, float]:
     of_rule, of_surface = signature(rule), signature(surface, inputs=("w",))
     both = sorted(set(of_rule.hyper) & set(of_surface.hyper))
     if both:
-        raise TypeError(f"{of_rule.name} and {of_surface.name} both have a hyperparameter `{both[0]}`: rename one of them.")
+        raise TypeError(
+            f"{of_rule.name} and {of_surface.name} both have a hyperparameter `{both[0]}`: rename one of them."
+        )
     return of_rule.hyper | of_surface.hyper
 
 
@@ -51,24 +53,38 @@ def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recu
     w, first = {"w": (dimension,)}, of_rule.initial(torch.zeros(dimension, dtype=torch.float64), of_rule.hyper)
     shapes = {k: tuple(x.shape) for k, x in first.items()}
     if taken := shapes.keys() & {"w", "loss"}:
-        raise TypeError(f"{of_rule.name} has a state called `{taken.pop()}`, a name that the descent itself needs: rename it.")
+        raise TypeError(
+            f"{of_rule.name} has a state called `{taken.pop()}`, a name that the descent itself needs: rename it."
+        )
 
     def one_step(given, state, time, hyper):
         own = {k: hyper[k] for k in of_rule.hyper}
         there = {k: hyper[k] for k in of_surface.hyper}
-        f = lambda w: surface(w, **there)  # noqa: E731
+        f = lambda w: surface(w, **there)
         g, loss = _gradient_and_loss(f, given["w"])
-        new, new_state = step(rule, given["w"], g, time["t"], list(state.values()), own, f if of_rule.takes_loss else None)
+        new, new_state = step(
+            rule, given["w"], g, time["t"], list(state.values()), own, f if of_rule.takes_loss else None
+        )
         results = {"w": new} | dict(zip(of_rule.state, new_state, strict=True))
         for k, x in results.items():
             if torch.as_tensor(x).shape != (w | shapes)[k]:
-                raise TypeError(f"{of_rule.name} returned `{k}` with the shape {tuple(torch.as_tensor(x).shape)}, but it starts with {(w | shapes)[k]}: keep its shape.")
+                raise TypeError(
+                    f"{of_rule.name} returned `{k}` with the shape {tuple(torch.as_tensor(x).shape)}, but it starts with {(w | shapes)[k]}: keep its shape."
+                )
         return {"loss": loss} | results
 
-    program = trace(one_step, w, shapes, {"t": ()}, dict.fromkeys(hyper, ()), name=f"{of_rule.name} on {of_surface.name}")
+    program = trace(
+        one_step, w, shapes, {"t": ()}, dict.fromkeys(hyper, ()), name=f"{of_rule.name} on {of_surface.name}"
+    )
     initial = {}
     for k, x in of_rule.state.items():
-        initial |= dict(zip(elements(k, shapes[k]), [x] * first[k].numel() if isinstance(x, str) else first[k].flatten().tolist(), strict=True))
+        initial |= dict(
+            zip(
+                elements(k, shapes[k]),
+                [x] * first[k].numel() if isinstance(x, str) else first[k].flatten().tolist(),
+                strict=True,
+            )
+        )
     return Recurrence(program, (*elements("w", (dimension,)), *initial), initial, tuple(hyper))
 
 
@@ -78,7 +94,9 @@ def _gradient_and_loss(f: Callable, w: torch.Tensor) -> tuple[torch.Tensor, torc
         w = w.detach().requires_grad_()
         loss = f(w)
         if not isinstance(loss, torch.Tensor) or loss.dim():
-            raise TypeError(f"A surface must return one number (a tensor of shape ()), got {tuple(getattr(loss, 'shape', ())) or type(loss).__name__}.")
+            raise TypeError(
+                f"A surface must return one number (a tensor of shape ()), got {tuple(getattr(loss, 'shape', ())) or type(loss).__name__}."
+            )
         (g,) = torch.autograd.grad(loss, w, materialize_grads=True) if loss.requires_grad else (torch.zeros_like(w),)
     return g, loss.detach()
 
@@ -97,6 +115,14 @@ def trace_minima(surface: Surface) -> Program | None:
     """Trace a surface's known minima: its hyperparameters to points, flattened; None where none is known."""
 
     def minima(hyper):
-        return {"minima": torch.stack([torch.as_tensor(x, dtype=torch.float64) for point in surface.minima(**hyper) for x in point])}
+        return {
+            "minima": torch.stack(
+                [torch.as_tensor(x, dtype=torch.float64) for point in surface.minima(**hyper) for x in point]
+            )
+        }
 
-    return trace(minima, dict.fromkeys(signature(surface.formula, inputs=("w",)).hyper, ()), name="minima") if surface.minima() else None
+    return (
+        trace(minima, dict.fromkeys(signature(surface.formula, inputs=("w",)).hyper, ()), name="minima")
+        if surface.minima()
+        else None
+    )

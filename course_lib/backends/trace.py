@@ -13,7 +13,21 @@ from collections.abc import Callable
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from course_lib.backends.lowering import CONDITIONS, CONSTANT, CONVERSIONS, ELEMENTWISE, LOGICAL, MOVEMENT, PREDICATES, PRODUCTS, REDUCTIONS, RESHAPING, SOLVERS, conversion, solve
+from course_lib.backends.lowering import (
+    CONDITIONS,
+    CONSTANT,
+    CONVERSIONS,
+    ELEMENTWISE,
+    LOGICAL,
+    MOVEMENT,
+    PREDICATES,
+    PRODUCTS,
+    REDUCTIONS,
+    RESHAPING,
+    SOLVERS,
+    conversion,
+    solve,
+)
 from course_lib.backends.names import Names, elements, key
 from course_lib.backends.program import Atom, Instruction, Program, simplify
 
@@ -42,7 +56,12 @@ def trace(function: Callable, *inputs: dict[str, tuple[int, ...]], name: str | N
 def _check_elsewhere(function: Callable, inputs, program: Program, sign: int) -> None:
     """Compare with PyTorch at a point where the formula was not traced: a number lost on the way would have become a constant."""
     tensors = [{k: _values(k, shape, 0.83, 0.31, sign) for k, shape in group.items()} for group in inputs]
-    numbers = [(e, v) for group in tensors for k, x in group.items() for e, v in zip(elements(k, tuple(x.shape)), x.flatten().tolist(), strict=True)]
+    numbers = [
+        (e, v)
+        for group in tensors
+        for k, x in group.items()
+        for e, v in zip(elements(k, tuple(x.shape)), x.flatten().tolist(), strict=True)
+    ]
     got = program(**dict(numbers))
     for k, x in function(*tensors).items():
         want = torch.as_tensor(x, dtype=torch.float64).flatten()
@@ -107,11 +126,23 @@ class Tracer(TorchDispatchMode):
         if torch.Tag.nondeterministic_seeded in func.tags:
             raise ValueError(_complaint(func, "draws random numbers, which a formula must be given as an argument"))
         if symbolic and op in ("_local_scalar_dense", "equal"):
-            raise ValueError(_complaint(func, "turns a tensor into a Python number, as `if x > 0`, `float(x)` or `x.item()` do. Choose between values with torch.where"))
+            raise ValueError(
+                _complaint(
+                    func,
+                    "turns a tensor into a Python number, as `if x > 0`, `float(x)` or `x.item()` do. Choose between values with torch.where",
+                )
+            )
         if "out" in kwargs:
-            raise ValueError(_complaint(func, "writes its result into another tensor. Write `x = f(y)`, not `f(y, out=x)`"))
+            raise ValueError(
+                _complaint(func, "writes its result into another tensor. Write `x = f(y)`, not `f(y, out=x)`")
+            )
         if changed is not None and key(changed) in self._arguments:
-            raise ValueError(_complaint(func, "changes an argument in place, which its caller still needs. Write `m = beta * m`, not `m *= beta` or `m.mul_(beta)`"))
+            raise ValueError(
+                _complaint(
+                    func,
+                    "changes an argument in place, which its caller still needs. Write `m = beta * m`, not `m *= beta` or `m.mul_(beta)`",
+                )
+            )
 
     def _record(self, op: str, func, args, kwargs, result: torch.Tensor, sources: dict[int, torch.Tensor]) -> None:
         """Name the numbers of a result."""
@@ -133,10 +164,21 @@ class Tracer(TorchDispatchMode):
 
     def _lower(self, op: str, func, args, kwargs, like: torch.Tensor) -> torch.Tensor:
         """The names of what the operator computes, of the shape and type of `like`; writes the instructions."""
-        if like.dtype.is_complex or like.dtype in ROUNDING and any(x.dtype == torch.float64 and self.names.symbolic(x) for x in _tensors((args,))):
-            raise ValueError(_complaint(func, f"has a result in {like.dtype}, but a program has one precision. Make tensors as `torch.zeros_like(w)` does"))
+        if (
+            like.dtype.is_complex
+            or like.dtype in ROUNDING
+            and any(x.dtype == torch.float64 and self.names.symbolic(x) for x in _tensors((args,)))
+        ):
+            raise ValueError(
+                _complaint(
+                    func,
+                    f"has a result in {like.dtype}, but a program has one precision. Make tensors as `torch.zeros_like(w)` does",
+                )
+            )
         if op.startswith("bitwise") and like.dtype != torch.bool:
-            raise ValueError(_complaint(func, "works on the bits of whole numbers, which a program does not have. Write it without"))
+            raise ValueError(
+                _complaint(func, "works on the bits of whole numbers, which a program does not have. Write it without")
+            )
         if op in MOVEMENT:
             return self._moved(op, func, args, kwargs, like)
         if op in SOLVERS:
@@ -150,21 +192,40 @@ class Tracer(TorchDispatchMode):
             names = self._map(lambda *atoms: ELEMENTWISE[op](self._emit, *atoms, **kwargs), operands, like.shape)
         elif op in REDUCTIONS and not (op in ("max", "min") and args[1:]):  # with a dimension they give the places, too
             reduce, dim = REDUCTIONS[op](*args[1:])
-            operand = self._converted(args[0], torch.bool if op in LOGICAL else torch.float64 if like.dtype == torch.bool else like.dtype)
+            operand = self._converted(
+                args[0], torch.bool if op in LOGICAL else torch.float64 if like.dtype == torch.bool else like.dtype
+            )
             names = self._reduce(reduce, operand, dim, like.shape)
         elif op in PRODUCTS:
             a, b = torch.broadcast_tensors(*PRODUCTS[op](*(self._converted(x, torch.float64) for x in args)))
-            names = self._reduce(REDUCTIONS["sum"]()[0], self._map(lambda x, y: self._emit("mul", x, y), [a, b], a.shape), -1, like.shape)
+            names = self._reduce(
+                REDUCTIONS["sum"]()[0], self._map(lambda x, y: self._emit("mul", x, y), [a, b], a.shape), -1, like.shape
+            )
         else:
-            raise ValueError(_complaint(func, "has no lowering to single numbers. Use another operator, or add it to course_lib/backends/lowering.py"))
-        return names if op in PREDICATES or like.dtype != torch.bool else self._map(lambda x: self._emit("ne", x, 0.0), [names], like.shape)
+            raise ValueError(
+                _complaint(
+                    func,
+                    "has no lowering to single numbers. Use another operator, or add it to course_lib/backends/lowering.py",
+                )
+            )
+        return (
+            names
+            if op in PREDICATES or like.dtype != torch.bool
+            else self._map(lambda x: self._emit("ne", x, 0.0), [names], like.shape)
+        )
 
     def _moved(self, op: str, func, args, kwargs, like: torch.Tensor) -> torch.Tensor:
         """Run the operator on the names: its first argument moves, other tensors (an index) say where to."""
         first, *rest = args
         if any(map(self.names.symbolic, _tensors(rest))):
-            raise ValueError(_complaint(func, "has an index that depends on a value. Choose between values with torch.where"))
-        moving = [self._converted(x, like.dtype) for x in first] if isinstance(first, (list, tuple)) else self._converted(first, like.dtype)
+            raise ValueError(
+                _complaint(func, "has an index that depends on a value. Choose between values with torch.where")
+            )
+        moving = (
+            [self._converted(x, like.dtype) for x in first]
+            if isinstance(first, (list, tuple))
+            else self._converted(first, like.dtype)
+        )
         if op == "constant_pad_nd":
             rest = [rest[0], *map(self.names.new, rest[1:])]
         return func(moving, *rest, **kwargs)
@@ -172,7 +233,12 @@ class Tracer(TorchDispatchMode):
     def _solved(self, func, A: torch.Tensor, B: torch.Tensor, left: bool, like: torch.Tensor) -> torch.Tensor:
         """The names of X in A X = B, for one matrix A and a vector or a matrix B."""
         if A.dim() != 2 or not left:
-            raise ValueError(_complaint(func, "solves A X = B for one square matrix A only. Write it so, or solve one system after the other"))
+            raise ValueError(
+                _complaint(
+                    func,
+                    "solves A X = B for one square matrix A only. Write it so, or solve one system after the other",
+                )
+            )
         names = [self._converted(x, torch.float64) for x in (A, B.reshape(len(B), -1))]
         rows = solve(self._emit, *([self._atoms(row) for row in x] for x in names))
         return torch.tensor([self.names.new(a) for row in rows for a in row], dtype=torch.long).reshape(like.shape)
@@ -187,7 +253,9 @@ class Tracer(TorchDispatchMode):
 
     def _map(self, lower: Callable, operands: list, shape) -> torch.Tensor:
         columns = [itertools.repeat(None) if n is None else self._atoms(n.expand(shape)) for n in operands]
-        return torch.tensor([self.names.new(lower(*row)) for row in zip(*columns, strict=False)], dtype=torch.long).reshape(shape)
+        return torch.tensor(
+            [self.names.new(lower(*row)) for row in zip(*columns, strict=False)], dtype=torch.long
+        ).reshape(shape)
 
     def _reduce(self, reduce: Callable, names: torch.Tensor, dim, shape) -> torch.Tensor:
         dims = range(names.dim()) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
@@ -195,7 +263,9 @@ class Tracer(TorchDispatchMode):
         kept = [d for d in range(names.dim()) if d not in dims]
         sizes = [torch.Size(names.shape[d] for d in some).numel() for some in (kept, dims)]
         rows = names.permute([*kept, *dims]).reshape(sizes)
-        return torch.tensor([self.names.new(reduce(self._emit, self._atoms(row))) for row in rows], dtype=torch.long).reshape(shape)
+        return torch.tensor(
+            [self.names.new(reduce(self._emit, self._atoms(row))) for row in rows], dtype=torch.long
+        ).reshape(shape)
 
     def _atoms(self, names: torch.Tensor) -> list[Atom]:
         return [self.names.atoms[i] for i in names.flatten().tolist()]
@@ -217,7 +287,9 @@ def _tensors(x):
 def _complaint(func, why: str) -> str:
     """Name the operator and the formula's line: the innermost frame that is neither PyTorch's nor the tracer's."""
     frame = sys._getframe(1)
-    while frame is not None and (frame.f_globals.get("__name__", "").split(".")[0] == "torch" or frame.f_code.co_filename == __file__):
+    while frame is not None and (
+        frame.f_globals.get("__name__", "").split(".")[0] == "torch" or frame.f_code.co_filename == __file__
+    ):
         frame = frame.f_back
     where = f"{frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno}" if frame else "unknown place"
     return f"{where}: the operator {func} {why}."

@@ -65,7 +65,9 @@ def trace_nests(function: Callable, inputs: dict[str, tuple[int, ...]]) -> Nests
     names, results = list(inputs), []
 
     def compute(tensors) -> dict[str, torch.Tensor]:
-        return function({k: x.clone() for k, x in zip(names, tensors, strict=True)})  # a formula may write into what it gets
+        return function(
+            {k: x.clone() for k, x in zip(names, tensors, strict=True)}
+        )  # a formula may write into what it gets
 
     def flat(*tensors):
         found = compute(tensors)
@@ -78,13 +80,17 @@ def trace_nests(function: Callable, inputs: dict[str, tuple[int, ...]]) -> Nests
     try:
         graph = CSEPass()(make_fx(flat)(*points[0])).graph_module
     except RuntimeError as error:
-        raise ValueError(f"The formula can't be traced: {error} Choose between values with torch.where; take no number out of a tensor.") from error
+        raise ValueError(
+            f"The formula can't be traced: {error} Choose between values with torch.where; take no number out of a tensor."
+        ) from error
     nests = _Tracer(graph, names, results).nests()
     for point in points:
         want, got = compute(point), nests(**dict(zip(names, (x.numpy() for x in point), strict=True)))
         for name, x in want.items():
             if not np.allclose(x.numpy(), got[name], rtol=1e-9, atol=1e-12):
-                raise ValueError(f"As nests of loops `{name}` is {got[name].tolist()}, but PyTorch gives {x.tolist()}: the formula leaves PyTorch somewhere.")
+                raise ValueError(
+                    f"As nests of loops `{name}` is {got[name].tolist()}, but PyTorch gives {x.tolist()}: the formula leaves PyTorch somewhere."
+                )
     return nests
 
 
@@ -127,13 +133,20 @@ class _Tracer:
         x = getattr(self.graph, target).detach()
         if x.dim() == 0:
             return _number(x.item())
-        name = next(k for k in itertools.chain((k for k, y in self.constants.items() if np.array_equal(x.numpy(), y)), self._free("data")))
+        name = next(
+            k
+            for k in itertools.chain(
+                (k for k, y in self.constants.items() if np.array_equal(x.numpy(), y)), self._free("data")
+            )
+        )
         self.constants[name] = x.numpy()
         self.taken.add(name)
         return _stored(name, tuple(x.shape))
 
     def _free(self, name: str):
-        return (k for k in itertools.chain([name], map(f"{name}{{}}".format, itertools.count(1))) if k not in self.taken)
+        return (
+            k for k in itertools.chain([name], map(f"{name}{{}}".format, itertools.count(1))) if k not in self.taken
+        )
 
     def _store(self, value: _Value, name: str, over: tuple[int, ...] = ()) -> _Value:
         """A nest that writes the value's numbers, or with `over` their sums over its last dimensions, into an array."""
@@ -162,11 +175,16 @@ class _Tracer:
         if op in ("sum", "mean"):
             return self._reduced(op, args[0], args[1] if len(args) > 1 else None, shape)
         if op not in ELEMENTWISE:
-            raise ValueError(f"The operator {node.target} has no form as a nest of loops. Use another one, or add it to course_lib/backends/trace_nests.py.")
+            raise ValueError(
+                f"The operator {node.target} has no form as a nest of loops. Use another one, or add it to course_lib/backends/trace_nests.py."
+            )
         operands = [_spread(a if isinstance(a, _Value) else _number(a), shape) for a in args]
         if op in LOGICAL:
             operands = [x if _is_condition(a) else _truth(x) for x, a in zip(operands, node.args, strict=True)]
-        value = _Value(shape, lambda lines, index: ELEMENTWISE[op](lines.emit, *(x.at(lines, index) for x in operands), **node.kwargs))
+        value = _Value(
+            shape,
+            lambda lines, index: ELEMENTWISE[op](lines.emit, *(x.at(lines, index) for x in operands), **node.kwargs),
+        )
         return self._store(value, next(self._free(op))) if op in DEAR or len(node.users) > 1 else value
 
     def _whole(self, value: _Value) -> _Value:
@@ -177,7 +195,10 @@ class _Tracer:
         a, b = args
         if op == "mm":
             shape = (a.shape[0], b.shape[1], a.shape[1])
-            return [_Value(shape, lambda lines, i: a.at(lines, (i[0], i[2]))), _Value(shape, lambda lines, i: b.at(lines, (i[2], i[1])))]
+            return [
+                _Value(shape, lambda lines, i: a.at(lines, (i[0], i[2]))),
+                _Value(shape, lambda lines, i: b.at(lines, (i[2], i[1]))),
+            ]
         if op == "mv":
             return [a, _spread(b, a.shape)]
         if op == "dot":
@@ -216,7 +237,13 @@ def _stored(name: str, shape: tuple[int, ...]) -> _Value:
     if not shape:
         return _Value((), lambda lines, index: name, name)
     strides = contiguous(shape)
-    return _Value(shape, lambda lines, index: lines.load(name, affine(strides, tuple(v if n > 1 else None for v, n in zip(index, shape, strict=True)))), name)
+    return _Value(
+        shape,
+        lambda lines, index: lines.load(
+            name, affine(strides, tuple(v if n > 1 else None for v, n in zip(index, shape, strict=True)))
+        ),
+        name,
+    )
 
 
 def _spread(value: _Value, shape: tuple[int, ...]) -> _Value:
@@ -224,7 +251,12 @@ def _spread(value: _Value, shape: tuple[int, ...]) -> _Value:
     new = len(shape) - len(value.shape)
     if value.shape == shape:
         return value
-    return _Value(shape, lambda lines, index: value.at(lines, tuple(None if n == 1 else v for v, n in zip(index[new:], value.shape, strict=True))))
+    return _Value(
+        shape,
+        lambda lines, index: value.at(
+            lines, tuple(None if n == 1 else v for v, n in zip(index[new:], value.shape, strict=True))
+        ),
+    )
 
 
 def _swapped(value: _Value, shape: tuple[int, ...], *dims: int) -> _Value:

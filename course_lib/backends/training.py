@@ -35,13 +35,19 @@ class Training:
 
     @property
     def arrays(self) -> dict[str, tuple[int, ...]]:
-        return {k: shape for nests in (self.first, self.step) for k, shape in nests.made.items() if k not in self.weights}
+        return {
+            k: shape for nests in (self.first, self.step) for k, shape in nests.made.items() if k not in self.weights
+        }
 
     @property
     def words(self) -> list[str]:
         """The names that the loops inside use for themselves."""
         nests = (*self.first.nests, *self.step.nests)
-        most = {"i": max(len(n.shape) for n in nests), "j": max(len(n.over) for n in nests), "n": max(len(n.lines) for n in nests)}
+        most = {
+            "i": max(len(n.shape) for n in nests),
+            "j": max(len(n.over) for n in nests),
+            "n": max(len(n.lines) for n in nests),
+        }
         return [SUM, *(f"{letter}{k}" for letter, count in most.items() for k in range(count))]
 
 
@@ -49,7 +55,9 @@ def signature_of(step: Callable) -> Signature:
     """What a formula of training says of itself: `step(W, V, x, y, *, lr=1.0) -> W, V`. Raises TypeError for another one."""
     found = signature(step, inputs=INPUTS)
     if found.inputs != INPUTS or found.state:
-        raise TypeError(f"{found.name} must take the arguments ({', '.join(INPUTS)}) and, after a `*`, hyperparameters, got ({', '.join((*found.inputs, *found.state))}).")
+        raise TypeError(
+            f"{found.name} must take the arguments ({', '.join(INPUTS)}) and, after a `*`, hyperparameters, got ({', '.join((*found.inputs, *found.state))})."
+        )
     for name in TAKEN.keys() & found.hyper.keys():
         raise TypeError(f"{found.name} has a hyperparameter `{name}`, which is {TAKEN[name]} here: rename it.")
     return found
@@ -59,12 +67,19 @@ def new_weights(step: Callable, W, V, x, y, hyper: dict) -> tuple[torch.Tensor, 
     """One step. Raises TypeError where it returns something else than W and V in their shapes."""
     new = step(W, V, x, y, **hyper)
     if not isinstance(new, tuple) or [getattr(w, "shape", None) for w in new] != [W.shape, V.shape]:
-        got = ", ".join(str(tuple(w.shape)) if hasattr(w, "shape") else type(w).__name__ for w in (new if isinstance(new, tuple) else [new]))
-        raise TypeError(f"{signature_of(step).name} must return the new W and V, of the shapes {tuple(W.shape)} and {tuple(V.shape)}, got {got}.")
+        got = ", ".join(
+            str(tuple(w.shape)) if hasattr(w, "shape") else type(w).__name__
+            for w in (new if isinstance(new, tuple) else [new])
+        )
+        raise TypeError(
+            f"{signature_of(step).name} must return the new W and V, of the shapes {tuple(W.shape)} and {tuple(V.shape)}, got {got}."
+        )
     return new
 
 
-def trace_training(step: Callable, W: torch.Tensor, V: torch.Tensor, x: torch.Tensor, y: torch.Tensor, loss: Callable) -> Training:
+def trace_training(
+    step: Callable, W: torch.Tensor, V: torch.Tensor, x: torch.Tensor, y: torch.Tensor, loss: Callable
+) -> Training:
     """Trace `step` and `loss(W, V, x, y)`. The weights begin at `scale` times W and V, and `scale` is one more hyperparameter.
 
     Raises TypeError for a formula of another form, ValueError for one that has no form as nests of loops.
@@ -90,7 +105,12 @@ def trace_training(step: Callable, W: torch.Tensor, V: torch.Tensor, x: torch.Te
 def _renamed(nests: Nests, prefix: str) -> Nests:
     """With other names for the constants, so that two traces can stand in one text."""
     new = {k: f"{prefix} {k}" for k in nests.constants}
-    lines = [replace(n, lines=tuple(replace(x, array=new.get(x.array, x.array)) if isinstance(x, Load) else x for x in n.lines)) for n in nests.nests]
+    lines = [
+        replace(
+            n, lines=tuple(replace(x, array=new.get(x.array, x.array)) if isinstance(x, Load) else x for x in n.lines)
+        )
+        for n in nests.nests
+    ]
     return replace(nests, constants={new[k]: x for k, x in nests.constants.items()}, nests=tuple(lines))
 
 
@@ -102,7 +122,9 @@ def _in_place(nests: Nests, shapes: dict[str, tuple[int, ...]]) -> Nests:
         if nest.target == name:
             written.append(nest)
             continue
-        own = all(x.index == nest.index for x in nest.lines if isinstance(x, Load) and x.array == name) and not nest.over
+        own = (
+            all(x.index == nest.index for x in nest.lines if isinstance(x, Load) and x.array == name) and not nest.over
+        )
         later = any(isinstance(x, Load) and x.array == name for other in nests.nests[k + 1 :] for x in other.lines)
         if own and not later:
             written.append(replace(nest, target=name))
@@ -132,20 +154,36 @@ def statements(nest: Nest, own: dict[str, str], dialect: Dialect) -> list[str]:
     names = own | {x.name: f"n{k}" for k, x in enumerate(nest.lines)}
     write = dialect.writer(names, [x for x in nest.lines if isinstance(x, Instruction)])
     target = own[nest.target] + (f"[{show(nest.index, ' * ')}]" if nest.shape else "")
-    outer, inner = _loops("i", nest.shape, dialect) or ["{"], _loops("j", nest.over, dialect)  # each nest has its names for itself
+    outer, inner = (
+        _loops("i", nest.shape, dialect) or ["{"],
+        _loops("j", nest.over, dialect),
+    )  # each nest has its names for itself
     lines = [
         *outer,
         *([f"{dialect.total} {SUM} = {dialect.zero};"] if nest.over else []),
         *inner,
-        *(f"{dialect.number} {names[x.name]} = {own[x.array]}[{show(x.index, ' * ')}];" if isinstance(x, Load) else write.line(x) for x in nest.lines),
-        *([f"{SUM} += {write.number(nest.value)};", *["}"] * len(inner), f"{target} = {SUM};"] if nest.over else [f"{target} = {write.number(nest.value)};"]),
+        *(
+            f"{dialect.number} {names[x.name]} = {own[x.array]}[{show(x.index, ' * ')}];"
+            if isinstance(x, Load)
+            else write.line(x)
+            for x in nest.lines
+        ),
+        *(
+            [f"{SUM} += {write.number(nest.value)};", *["}"] * len(inner), f"{target} = {SUM};"]
+            if nest.over
+            else [f"{target} = {write.number(nest.value)};"]
+        ),
         *["}"] * len(outer),
     ]
     return _indented(lines)
 
 
 def _loops(letter: str, sizes: tuple[int, ...], dialect: Dialect) -> list[str]:
-    return [f"for ({dialect.integer} {v} = 0; {v} < {n}; {v}++) {{" for v, n in zip(variables(letter, sizes), sizes, strict=True) if v]
+    return [
+        f"for ({dialect.integer} {v} = 0; {v} < {n}; {v}++) {{"
+        for v, n in zip(variables(letter, sizes), sizes, strict=True)
+        if v
+    ]
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -25,13 +25,35 @@ PRECISIONS = {torch.float32: "float32", torch.float64: "float64"}
 FUSED = {"float32": True, "float64": False}  # a fused multiply-add rounds once: as exact, but another number
 
 OPERATORS = {
-    "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}", "fmod": "fmod({}, {})",
-    "gt": "{} > {}", "ge": "{} >= {}", "lt": "{} < {}", "le": "{} <= {}", "eq": "{} == {}", "ne": "{} != {}",
-    "and": "{} & {}", "or": "{} | {}", "not": "{} == 0", "where": "tl.where({}, {}, {})",
-    "sqrt": "tl.sqrt({})", "abs": "tl.abs({})", "sign": "({0} > 0).to(f) - ({0} < 0).to(f)", "floor": "tl.floor({})",
-    "maximum": "tl.maximum({}, {}, propagate_nan=tl.PropagateNan.ALL)", "minimum": "tl.minimum({}, {}, propagate_nan=tl.PropagateNan.ALL)",
-    "pow": "pow({}, {})", "exp": "exp({})", "log": "log({})", "sin": "sin({})", "cos": "cos({})", "tanh": "tanh({})",
-}  # fmt: skip
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "neg": "-{}",
+    "fmod": "fmod({}, {})",
+    "gt": "{} > {}",
+    "ge": "{} >= {}",
+    "lt": "{} < {}",
+    "le": "{} <= {}",
+    "eq": "{} == {}",
+    "ne": "{} != {}",
+    "and": "{} & {}",
+    "or": "{} | {}",
+    "not": "{} == 0",
+    "where": "tl.where({}, {}, {})",
+    "sqrt": "tl.sqrt({})",
+    "abs": "tl.abs({})",
+    "sign": "({0} > 0).to(f) - ({0} < 0).to(f)",
+    "floor": "tl.floor({})",
+    "maximum": "tl.maximum({}, {}, propagate_nan=tl.PropagateNan.ALL)",
+    "minimum": "tl.minimum({}, {}, propagate_nan=tl.PropagateNan.ALL)",
+    "pow": "pow({}, {})",
+    "exp": "exp({})",
+    "log": "log({})",
+    "sin": "sin({})",
+    "cos": "cos({})",
+    "tanh": "tanh({})",
+}
 # In float32 a quotient to two units in the last place: with it a step of Adam has 40 instructions of an H100, without it 72.
 # A divisor beyond 2 ** 126 gives 0, and one that is smaller than 2 ** -126 counts as 0.
 FAST = {"float32": OPERATORS | {"div": "fast_dividef({}, {})"}, "float64": OPERATORS}
@@ -41,7 +63,7 @@ _ASKS = {"and": (0, 1), "or": (0, 1), "not": (0,), "where": (0,)}  # which argum
 FUNCTIONS = {
     # those that PyTorch calls on a GPU, too
     False: "from triton.language.extra.libdevice import cos, exp, fast_dividef, fmod, log, pow, sin, tanh",
-    True: '''
+    True: """
 
 # the interpreter's; it lacks the others
 def exp(x):
@@ -79,7 +101,7 @@ def pow(x, y):
 def tanh(x):
     e = tl.exp(-2 * tl.abs(x))
     return tl.where(x < 0, e - 1, 1 - e) / (1 + e)
-''',
+""",
 }
 
 HEADER = '''\
@@ -93,11 +115,11 @@ whole = tl.constexpr(tl.{whole})  # as wide: a number that all threads share com
 
 
 '''
-_TEXT = '''\
+_TEXT = """\
 @triton.jit(do_not_specialize={plain})
 def run(start, from_run, from_axis, {hyper}steps, runs, out, SIZE: tl.constexpr):
     {lines}
-'''
+"""
 
 
 def source(loop: Loop, precision: str, path: bool, interpreted: bool = False) -> str:
@@ -108,11 +130,21 @@ def source(loop: Loop, precision: str, path: bool, interpreted: bool = False) ->
     (steps + 1, n, runs) for a path. `SIZE` is the number of runs of a program.
     """
     write = Writer([*loop.hyper, *loop.carry, *loop.powers], (*loop.once, *loop.each, *loop.body), FAST[precision])
-    own, n, hyper = write.own, sum(c not in loop.initial for c in loop.carry), [f"hyper_{j}" for j in range(len(loop.hyper))]
-    first = [f"tl.load(start + k * from_run + {j} * from_axis)" if j < n else write.number(loop.initial[c]) for j, c in enumerate(loop.carry)]
+    own, n, hyper = (
+        write.own,
+        sum(c not in loop.initial for c in loop.carry),
+        [f"hyper_{j}" for j in range(len(loop.hyper))],
+    )
+    first = [
+        f"tl.load(start + k * from_run + {j} * from_axis)" if j < n else write.number(loop.initial[c])
+        for j, c in enumerate(loop.carry)
+    ]
     places = [f"tl.store(place + {j} * apart, {own[c]}, inside)" for j, c in enumerate(loop.carry[:n])]
     before = [
-        *(f"{own[h]} = {shared(x) if h in loop.alike else f'tl.load({x} + k)'}" for h, x in zip(loop.hyper, hyper, strict=True)),
+        *(
+            f"{own[h]} = {shared(x) if h in loop.alike else f'tl.load({x} + k)'}"
+            for h, x in zip(loop.hyper, hyper, strict=True)
+        ),
         *map(write.line, (*loop.fixed, *loop.once)),
         *(f"{own[c]} = {x}" for c, x in zip(loop.carry, first, strict=True)),
         *(f"{own[p]} = {write.number(1.0)}" for p in loop.powers),
@@ -137,14 +169,28 @@ def source(loop: Loop, precision: str, path: bool, interpreted: bool = False) ->
         *(f"    {line}" for line in step),
         *([] if path else places),
     ]
-    plain = ["from_run", "from_axis", *(x for h, x in zip(loop.hyper, hyper, strict=True) if h in loop.alike), "steps", "runs"]
-    return header(loop.name, precision, interpreted) + _TEXT.format(plain=plain, hyper="".join(f"{x}, " for x in hyper), lines="\n    ".join(lines))
+    plain = [
+        "from_run",
+        "from_axis",
+        *(x for h, x in zip(loop.hyper, hyper, strict=True) if h in loop.alike),
+        "steps",
+        "runs",
+    ]
+    return header(loop.name, precision, interpreted) + _TEXT.format(
+        plain=plain, hyper="".join(f"{x}, " for x in hyper), lines="\n    ".join(lines)
+    )
 
 
 def header(name: str, precision: str, interpreted: bool) -> str:
     """The first lines of every generated text."""
     how = ", for Triton's interpreter" if interpreted else ""
-    return HEADER.format(name=name, precision=precision, how=how, functions=FUNCTIONS[interpreted], whole=precision.replace("float", "int"))
+    return HEADER.format(
+        name=name,
+        precision=precision,
+        how=how,
+        functions=FUNCTIONS[interpreted],
+        whole=precision.replace("float", "int"),
+    )
 
 
 def shared(name: str) -> str:
@@ -200,22 +246,40 @@ def runner(loop: Loop, dtype: torch.dtype, path: bool, interpreted: bool = False
     operator that Triton does not have.
     """
     if dtype not in PRECISIONS:
-        raise ValueError(f"{loop.name}: Triton's kernel computes in float32 or float64, got {str(dtype).removeprefix('torch.')}. Pass one of these as dtype.")
+        raise ValueError(
+            f"{loop.name}: Triton's kernel computes in float32 or float64, got {str(dtype).removeprefix('torch.')}. Pass one of these as dtype."
+        )
     if len(loop.body) > LARGEST:
-        raise ValueError(f"{loop.name}: a step has {len(loop.body):,} instructions, and the numbers of more than {LARGEST} do not fit into a thread's registers. Use machine=\"torch\".")
+        raise ValueError(
+            f'{loop.name}: a step has {len(loop.body):,} instructions, and the numbers of more than {LARGEST} do not fit into a thread\'s registers. Use machine="torch".'
+        )
     for i in (*loop.once, *loop.each, *loop.body):
         if i.op not in OPERATORS:
-            raise ValueError(f"{loop.name}: Triton has no operator `{i.op}` in {i.name} = {i.op}{i.args}. Write the formula without it, or use machine=\"torch\".")
+            raise ValueError(
+                f'{loop.name}: Triton has no operator `{i.op}` in {i.name} = {i.op}{i.args}. Write the formula without it, or use machine="torch".'
+            )
     precision = PRECISIONS[dtype]
     return functools.partial(_run, generated.load(source(loop, precision, path, interpreted), "triton"), precision)
 
 
-def _run(kernel, precision: str, start: torch.Tensor, settings: Sequence[float | torch.Tensor], steps: int, out: torch.Tensor) -> None:
+def _run(
+    kernel, precision: str, start: torch.Tensor, settings: Sequence[float | torch.Tensor], steps: int, out: torch.Tensor
+) -> None:
     runs = out.shape[-1]
     hyper = [x.contiguous() if isinstance(x, torch.Tensor) else bits([x], precision)[0] for x in settings]
     size = BLOCK if start.is_cuda else min(BLOCK, 1 << (runs - 1).bit_length())
     with on(start.device):
-        kernel[(-(-runs // size),)](start, start.stride(0) * (len(start) > 1), start.stride(1), *hyper, steps, runs, out, SIZE=size, enable_fp_fusion=FUSED[precision])
+        kernel[(-(-runs // size),)](
+            start,
+            start.stride(0) * (len(start) > 1),
+            start.stride(1),
+            *hyper,
+            steps,
+            runs,
+            out,
+            SIZE=size,
+            enable_fp_fusion=FUSED[precision],
+        )
 
 
 @contextlib.contextmanager

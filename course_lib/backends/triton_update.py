@@ -10,16 +10,27 @@ import numpy as np
 import torch
 
 from course_lib.backends import generated, numba
-from course_lib.backends.triton import FUSED, OPERATORS, PRECISIONS, Writer, bits, header, is_interpreted, missing, on, shared
+from course_lib.backends.triton import (
+    FUSED,
+    OPERATORS,
+    PRECISIONS,
+    Writer,
+    bits,
+    header,
+    is_interpreted,
+    missing,
+    on,
+    shared,
+)
 from course_lib.backends.update import Update
 
 SIZE = 1024  # numbers of a program: eight for each of 128 threads
 
-_TEXT = '''\
+_TEXT = """\
 @triton.jit(do_not_specialize={plain})
 def run(addresses, chunks, {numbers}SIZE: tl.constexpr):
     {lines}
-'''
+"""
 
 
 def source(update: Update, precision: str, interpreted: bool = False) -> str:
@@ -32,7 +43,9 @@ def source(update: Update, precision: str, interpreted: bool = False) -> str:
     write = Writer(update.inputs + update.read, update.body, OPERATORS)
     arrays, scalars = [write.own[name] for name in update.inputs], [f"scalar_{j}" for j in range(len(update.read))]
     body = [write.line(i) for i in update.body]
-    changed = [(f"place_{j}", write.number(x)) for j, x in zip((0, *range(2, len(arrays))), update.outputs, strict=True)]
+    changed = [
+        (f"place_{j}", write.number(x)) for j, x in zip((0, *range(2, len(arrays))), update.outputs, strict=True)
+    ]
     lines = [
         "chunk = chunks + 3 * tl.program_id(0)",
         "row = addresses + tl.load(chunk) * " + str(len(arrays)),
@@ -45,7 +58,9 @@ def source(update: Update, precision: str, interpreted: bool = False) -> str:
         *body,
         *(f"tl.store({place}, {x}, inside)" for place, x in changed),
     ]
-    return header(f"an update of {update.name}", precision, interpreted) + _TEXT.format(plain=scalars, numbers="".join(f"{x}, " for x in scalars), lines="\n    ".join(lines))
+    return header(f"an update of {update.name}", precision, interpreted) + _TEXT.format(
+        plain=scalars, numbers="".join(f"{x}, " for x in scalars), lines="\n    ".join(lines)
+    )
 
 
 def apply(update: Update, tensors: Sequence[Sequence[torch.Tensor]], hyper: Sequence[float], t: int) -> None:
@@ -79,8 +94,17 @@ def _prepared(update: Update, precision: str, interpreted: bool) -> tuple[Callab
 def _scalars(update: Update) -> Callable:
     """A function of the hyperparameters and t that gives what is alike for all parameters, in float64."""
     own = {name: f"v{j}" for j, name in enumerate((*update.hyper, "t", *(i.name for i in update.scalars)))}
-    lines = [f"{own[i.name]} = {numba.OPERATORS[i.op].format(*(own[a] if isinstance(a, str) else numba.literal(a) for a in i.args))}" for i in update.scalars]
-    text = "\n    ".join((f"def scalars({', '.join(own[name] for name in (*update.hyper, 't'))}):", *lines, f"return [{', '.join(own[name] for name in update.read)}]"))
+    lines = [
+        f"{own[i.name]} = {numba.OPERATORS[i.op].format(*(own[a] if isinstance(a, str) else numba.literal(a) for a in i.args))}"
+        for i in update.scalars
+    ]
+    text = "\n    ".join(
+        (
+            f"def scalars({', '.join(own[name] for name in (*update.hyper, 't'))}):",
+            *lines,
+            f"return [{', '.join(own[name] for name in update.read)}]",
+        )
+    )
     scope = {"np": np, "f": np.float64}
     exec(text, scope)
     return scope["scalars"]

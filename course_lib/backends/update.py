@@ -1,9 +1,9 @@
 """A rule as what it does to one parameter: the program of an update in place, for rules that treat each parameter by itself.
 
-    >>> print(trace_update(momentum))
-    momentum: w, g, delta -> w, delta
-      once a step: _2 = 1 - momentum
-      …
+>>> print(trace_update(momentum))
+momentum: w, g, delta -> w, delta
+  once a step: _2 = 1 - momentum
+  …
 """
 
 from collections.abc import Callable
@@ -40,7 +40,9 @@ class Update:
         return tuple(dict.fromkeys(a for a in atoms if isinstance(a, str) and a not in own))
 
     def __hash__(self) -> int:
-        return hash((self.name, self.hyper, self.outputs))  # of a few parts, as it is asked for in every step of a training
+        return hash(
+            (self.name, self.hyper, self.outputs)
+        )  # of a few parts, as it is asked for in every step of a training
 
     def __str__(self) -> str:
         line = f"{self.name}: {', '.join(self.inputs)} -> {', '.join((self.inputs[0], *self.inputs[2:]))}"
@@ -55,20 +57,35 @@ def trace_update(rule: Callable) -> Update:
     """
     own = signature(rule)
     if own.takes_loss:
-        raise TypeError(f"{own.name} needs the loss, not only the gradient at one parameter: it has no update of single parameters.")
+        raise TypeError(
+            f"{own.name} needs the loss, not only the gradient at one parameter: it has no update of single parameters."
+        )
     first = own.initial(torch.zeros(2, dtype=torch.float64), own.hyper)
     if odd := [k for k, x in first.items() if tuple(x.shape) not in ((), (2,))]:
-        raise ValueError(f"{own.name} keeps `{odd[0]}` of the shape {tuple(first[odd[0]].shape)} for two parameters, so it does not treat each by itself.")
+        raise ValueError(
+            f"{own.name} keeps `{odd[0]}` of the shape {tuple(first[odd[0]].shape)} for two parameters, so it does not treat each by itself."
+        )
 
     def update(given, state, time, hyper):
         new, states = step(rule, given["w"], given["g"], time["t"], list(state.values()), hyper)
         return {"w": new} | {k: torch.as_tensor(x).expand(2) for k, x in zip(own.state, states, strict=True)}
 
-    program = without_whole_powers(trace(update, dict.fromkeys("wg", (2,)), dict.fromkeys(own.state, (2,)), {"t": ()}, dict.fromkeys(own.hyper, ()), name=own.name))
+    program = without_whole_powers(
+        trace(
+            update,
+            dict.fromkeys("wg", (2,)),
+            dict.fromkeys(own.state, (2,)),
+            {"t": ()},
+            dict.fromkeys(own.hyper, ()),
+            name=own.name,
+        )
+    )
     outputs = [atoms[0] for atoms in program.outputs.values()]
     instructions = needed(program.instructions, set(outputs))
     if any(a in (f"{k}[1]" for k in ("w", "g", *own.state)) for i in instructions for a in i.args):
-        raise ValueError(f"{own.name} lets one parameter feel another, as in a norm or a mean over all, so it has no update of single parameters.")
+        raise ValueError(
+            f"{own.name} lets one parameter feel another, as in a norm or a mean over all, so it has no update of single parameters."
+        )
     common, scalars, body = {"t", *own.hyper}, [], []
     for i in instructions:
         shared = all(a in common for a in i.args if isinstance(a, str))

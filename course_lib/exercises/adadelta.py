@@ -182,10 +182,26 @@ def one_average_for_all(w, g, t, v=0.0, u=0.0, *, lr=1.0, gamma=0.9, eps=1e-6):
 check = Exercise(
     reference,
     returns=("w", "v", "u"),
-    cases=rule_cases(reference, usual={"lr": 0.5, "gamma": 0.9, "eps": 0.16}, other={"lr": 0.2, "gamma": 0.5, "eps": 1e-4}),
+    cases=rule_cases(
+        reference, usual={"lr": 0.5, "gamma": 0.9, "eps": 0.16}, other={"lr": 0.2, "gamma": 0.5, "eps": 1e-4}
+    ),
     mistakes=[
-        numerator_of_the_slide, never_starts, eps_outside, no_root_above, no_roots, upside_down, rmsprop, steps_with_old_v, rate_inside_u,
-        no_square_of_the_step, u_of_gradients, returns_old_u, exchanged_states, ascends, no_rate, one_average_for_all,
+        numerator_of_the_slide,
+        never_starts,
+        eps_outside,
+        no_root_above,
+        no_roots,
+        upside_down,
+        rmsprop,
+        steps_with_old_v,
+        rate_inside_u,
+        no_square_of_the_step,
+        u_of_gradients,
+        returns_old_u,
+        exchanged_states,
+        ascends,
+        no_rate,
+        one_average_for_all,
     ],
     source="course_lib.formulas.adadelta",
-)  # fmt: skip
+)

@@ -183,7 +183,9 @@ def exchanged_state(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, e
     return w, v, m
 
 
-@mistake("The values are right, in the wrong order: w comes back as {yours[w]}, which is the new m. Return w first, then the state.")
+@mistake(
+    "The values are right, in the wrong order: w comes back as {yours[w]}, which is the new m. Return w first, then the state."
+)
 def state_first(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     w, m, v = reference(w, g, t, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
     return m, v, w
@@ -239,9 +241,30 @@ check = Exercise(
         other={"lr": 0.2, "beta1": 0.5, "beta2": 0.75, "eps": 1e-1},
     ),
     mistakes=[
-        no_correction, constant_correction, only_m_corrected, only_v_corrected, counts_from_zero, counts_one_too_far, eps_inside_root,
-        eps_before_correction, no_eps, no_root, m_from_squares, v_from_gradient, v_from_m, sums, exchanged_betas, exchanged_weights,
-        stores_corrected, returns_old_state, exchanged_state, state_first, ascends, gradient_in_numerator, fixed_betas, one_v_for_all,
+        no_correction,
+        constant_correction,
+        only_m_corrected,
+        only_v_corrected,
+        counts_from_zero,
+        counts_one_too_far,
+        eps_inside_root,
+        eps_before_correction,
+        no_eps,
+        no_root,
+        m_from_squares,
+        v_from_gradient,
+        v_from_m,
+        sums,
+        exchanged_betas,
+        exchanged_weights,
+        stores_corrected,
+        returns_old_state,
+        exchanged_state,
+        state_first,
+        ascends,
+        gradient_in_numerator,
+        fixed_betas,
+        one_v_for_all,
     ],
     source="course_lib.formulas.adam",
-)  # fmt: skip
+)

@@ -104,7 +104,9 @@ def rank_one(B, p, q):
     "Only at B = I are the two equal."
 )
 def no_b_in_the_cross_terms(B, p, q):
-    return B + torch.outer(p, p) / (p @ q) * (1 + q @ B @ q / (p @ q)) - (torch.outer(q, p) + torch.outer(p, q)) / (p @ q)
+    return (
+        B + torch.outer(p, p) / (p @ q) * (1 + q @ B @ q / (p @ q)) - (torch.outer(q, p) + torch.outer(p, q)) / (p @ q)
+    )
 
 
 @mistake(
@@ -122,7 +124,9 @@ def not_divided_twice(B, p, q):
 )
 def cross_terms_added(B, p, q):
     Bq = B @ q
-    return B + torch.outer(p, p) / (p @ q) * (1 + q @ Bq / (p @ q)) + (torch.outer(Bq, p) + torch.outer(p, Bq)) / (p @ q)
+    return (
+        B + torch.outer(p, p) / (p @ q) * (1 + q @ Bq / (p @ q)) + (torch.outer(Bq, p) + torch.outer(p, Bq)) / (p @ q)
+    )
 
 
 @mistake(
@@ -160,22 +164,63 @@ check = Exercise(
     reference,
     returns=("B",),
     cases=[
-        once("one parameter", "With one parameter the secant equation settles all: B is p/q.",
-             B=tensor([[2.0]]), p=tensor([0.5]), q=tensor([4.0])),
-        once("two parameters, from the identity", "One parameter agrees: look at outer products, transposes and the order of factors.",
-             B=IDENTITY, p=tensor([1.0, -0.5]), q=tensor([3.0, 1.0])),
-        once("two parameters, from another B", "The identity agrees: look for a place where B itself is missing.",
-             B=LEANING, p=tensor([1.0, -0.5]), q=tensor([3.0, 1.0])),
-        once("a short step", "Look at the powers of pᵀq: p and q a tenth as long say the same about the curvature.",
-             B=LEANING, p=tensor([0.1, -0.05]), q=tensor([0.3, 0.1])),
-        Case("three updates in a row", "One update agrees: look for something that is kept between calls.", _three_in_a_row),
-        once("three parameters in float32", "float64 agrees: look for a matrix made in another precision than that of p.",
-             B=tensor([[2.0, 0.5, 0.0], [0.5, 1.0, -0.25], [0.0, -0.25, 3.0]]).float(),
-             p=tensor([1.0, -0.5, 2.0]).float(), q=tensor([3.0, 1.0, 0.5]).float()),
+        once(
+            "one parameter",
+            "With one parameter the secant equation settles all: B is p/q.",
+            B=tensor([[2.0]]),
+            p=tensor([0.5]),
+            q=tensor([4.0]),
+        ),
+        once(
+            "two parameters, from the identity",
+            "One parameter agrees: look at outer products, transposes and the order of factors.",
+            B=IDENTITY,
+            p=tensor([1.0, -0.5]),
+            q=tensor([3.0, 1.0]),
+        ),
+        once(
+            "two parameters, from another B",
+            "The identity agrees: look for a place where B itself is missing.",
+            B=LEANING,
+            p=tensor([1.0, -0.5]),
+            q=tensor([3.0, 1.0]),
+        ),
+        once(
+            "a short step",
+            "Look at the powers of pᵀq: p and q a tenth as long say the same about the curvature.",
+            B=LEANING,
+            p=tensor([0.1, -0.05]),
+            q=tensor([0.3, 0.1]),
+        ),
+        Case(
+            "three updates in a row",
+            "One update agrees: look for something that is kept between calls.",
+            _three_in_a_row,
+        ),
+        once(
+            "three parameters in float32",
+            "float64 agrees: look for a matrix made in another precision than that of p.",
+            B=tensor([[2.0, 0.5, 0.0], [0.5, 1.0, -0.25], [0.0, -0.25, 3.0]]).float(),
+            p=tensor([1.0, -0.5, 2.0]).float(),
+            q=tensor([3.0, 1.0, 0.5]).float(),
+        ),
     ],
     mistakes=[
-        exchanged, inner_products, no_last_term, factors_exchanged, subtracted, one_cross_term_twice, one_factor, dfp, rank_one,
-        no_b_in_the_cross_terms, not_divided_twice, cross_terms_added, correction_alone, rho_upside_down, wrong_denominator,
+        exchanged,
+        inner_products,
+        no_last_term,
+        factors_exchanged,
+        subtracted,
+        one_cross_term_twice,
+        one_factor,
+        dfp,
+        rank_one,
+        no_b_in_the_cross_terms,
+        not_divided_twice,
+        cross_terms_added,
+        correction_alone,
+        rho_upside_down,
+        wrong_denominator,
     ],
     source="the BFGS update of slide 21",
-)  # fmt: skip
+)

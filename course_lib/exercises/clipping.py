@@ -171,7 +171,9 @@ def with_the_callers_eyes(clip: Callable) -> Callable:
 
 def case(title: str, look: str, first, second, limit: float) -> Case:
     """The gradients of two tensors, and a limit."""
-    return Case(title, look, lambda call: call(gradients=Gradients([first, second]), limit=limit), with_the_callers_eyes)
+    return Case(
+        title, look, lambda call: call(gradients=Gradients([first, second]), limit=limit), with_the_callers_eyes
+    )
 
 
 check = Exercise(
@@ -179,19 +181,72 @@ check = Exercise(
     returns=("first", "second", "changed"),
     cases=[
         case("too long", "", tensor([3.0, 4.0]), tensor([12.0]), 1.3),
-        case("short enough", "Long gradients agree: look at what happens to those that need no clipping.", tensor([0.3, 0.4]), tensor([0.5]), 1.3),
-        case("another limit", "Look for a number written where `limit` should stand.", tensor([3.0, 4.0]), tensor([12.0]), 6.5),
-        case("a weight and a bias", "Vectors agree: the norm must take in all entries, whatever the shape is.",
-             tensor([[1.0, -2.0, 0.5], [3.0, 0.0, -1.0]]), tensor([0.1, -4.0]), 0.5),
-        case("exactly at the limit", "Here the norm is the limit itself, so nothing changes.", tensor([6.0, 0.0]), tensor([8.0]), 10.0),
-        case("no gradient at all", "All entries are 0: look at what you divide by.", tensor([0.0, 0.0]), tensor([0.0]), 1.3),
-        case("one layer far ahead", "Look at how the second tensor, almost 0, is scaled.", tensor([3e4, -4e4]), tensor([1e-3]), 1.0),
-        case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", tensor([3.0, 4.0]).float(), tensor([12.0]).float(), 1.3),
+        case(
+            "short enough",
+            "Long gradients agree: look at what happens to those that need no clipping.",
+            tensor([0.3, 0.4]),
+            tensor([0.5]),
+            1.3,
+        ),
+        case(
+            "another limit",
+            "Look for a number written where `limit` should stand.",
+            tensor([3.0, 4.0]),
+            tensor([12.0]),
+            6.5,
+        ),
+        case(
+            "a weight and a bias",
+            "Vectors agree: the norm must take in all entries, whatever the shape is.",
+            tensor([[1.0, -2.0, 0.5], [3.0, 0.0, -1.0]]),
+            tensor([0.1, -4.0]),
+            0.5,
+        ),
+        case(
+            "exactly at the limit",
+            "Here the norm is the limit itself, so nothing changes.",
+            tensor([6.0, 0.0]),
+            tensor([8.0]),
+            10.0,
+        ),
+        case(
+            "no gradient at all",
+            "All entries are 0: look at what you divide by.",
+            tensor([0.0, 0.0]),
+            tensor([0.0]),
+            1.3,
+        ),
+        case(
+            "one layer far ahead",
+            "Look at how the second tensor, almost 0, is scaled.",
+            tensor([3e4, -4e4]),
+            tensor([1e-3]),
+            1.0,
+        ),
+        case(
+            "float32 stays float32",
+            "float64 agrees: look for a tensor made in another precision.",
+            tensor([3.0, 4.0]).float(),
+            tensor([12.0]).float(),
+            1.3,
+        ),
         case("a limit of 0", "Nothing may pass: look at your comparison.", tensor([3.0, 4.0]), tensor([12.0]), 0.0),
     ],
     mistakes=[
-        each_by_its_own, by_value, scales_up, squared_norm, sum_of_norms, longest_tensor, sum_of_sizes, mean_square, the_wrong_way_round,
-        no_division, in_place, unit_vectors, fixed_limit, as_in_pytorch,
+        each_by_its_own,
+        by_value,
+        scales_up,
+        squared_norm,
+        sum_of_norms,
+        longest_tensor,
+        sum_of_sizes,
+        mean_square,
+        the_wrong_way_round,
+        no_division,
+        in_place,
+        unit_vectors,
+        fixed_limit,
+        as_in_pytorch,
     ],
     source="the formula of slide 23",
-)  # fmt: skip
+)

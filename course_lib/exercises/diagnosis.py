@@ -53,7 +53,9 @@ class Run:
         (FOLDER / f"{name}.json").write_text(json.dumps(rounded) + "\n", "utf8")
 
 
-def train(rule: Callable, *, seed: int = 0, steps: int, order: Callable[[Split, int], torch.Tensor] | None = None, **hyper) -> Run:
+def train(
+    rule: Callable, *, seed: int = 0, steps: int, order: Callable[[Split, int], torch.Tensor] | None = None, **hyper
+) -> Run:
     """Train a small network on 1,000 digits by `rule` and measure each step.
 
     `order(data, t)` gives the indices of batch t = 0, 1, …; by default batches are drawn at random.
@@ -129,7 +131,11 @@ class Diagnosis:
             print(title)
             for key, entry in entries.items():
                 text = entry.name if title == "Suspects" else entry.text
-                print(textwrap.fill(f"{key}  {text}", WIDTH, initial_indent="  ", subsequent_indent="     ", break_on_hyphens=False))
+                print(
+                    textwrap.fill(
+                        f"{key}  {text}", WIDTH, initial_indent="  ", subsequent_indent="     ", break_on_hyphens=False
+                    )
+                )
 
     def __call__(self, fn: Callable) -> Verdict:
         verdict = self.judge(fn)
@@ -139,16 +145,27 @@ class Diagnosis:
     def judge(self, fn: Callable) -> Verdict:
         """The verdict on a function, without printing it. `mistake` is the letter or the number that is wrong."""
         if not callable(fn):
-            return Verdict(False, f"✗ This check takes your function itself, its name without parentheses after it; it got {fn!r}.")
+            return Verdict(
+                False, f"✗ This check takes your function itself, its name without parentheses after it; it got {fn!r}."
+            )
         try:
             returned = _call(fn)
         except Exception as error:
-            return Verdict(False, f"✗ {name_of(fn)} raises {type(error).__name__}: {str(error).rstrip('.')}. It takes nothing and returns a letter and a number.")
+            return Verdict(
+                False,
+                f"✗ {name_of(fn)} raises {type(error).__name__}: {str(error).rstrip('.')}. It takes nothing and returns a letter and a number.",
+            )
         if returned is ...:
-            return Verdict(False, f"○ Not attempted yet: {name_of(fn)} still returns `...`. Return a letter and a number, as in `return \"A\", 1`.")
+            return Verdict(
+                False,
+                f'○ Not attempted yet: {name_of(fn)} still returns `...`. Return a letter and a number, as in `return "A", 1`.',
+            )
         letter, number, reason = self._parts(returned)
         if reason:
-            return Verdict(False, f"✗ {reason} Return the letter of a suspect and the number of an observation, as in `return \"A\", 1`.")
+            return Verdict(
+                False,
+                f'✗ {reason} Return the letter of a suspect and the number of an observation, as in `return "A", 1`.',
+            )
         return self._verdict(letter, number)
 
     def _parts(self, returned) -> tuple[str, int, str | None]:

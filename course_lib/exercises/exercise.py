@@ -69,8 +69,14 @@ class Difference:
 
     def facts(self) -> dict:
         """What a diagnosis can quote."""
-        given, yours, right = self.yours.given, dict(zip(self.returns, self.yours.values)), dict(zip(self.returns, self.right.values))
-        facts = {key: {k: show(v) for k, v in x.items()} for key, x in (("given", given), ("yours", yours), ("right", right))}
+        given, yours, right = (
+            self.yours.given,
+            dict(zip(self.returns, self.yours.values)),
+            dict(zip(self.returns, self.right.values)),
+        )
+        facts = {
+            key: {k: show(v) for k, v in x.items()} for key, x in (("given", given), ("yours", yours), ("right", right))
+        }
         if "w" in given and "w" in yours:  # a rule: steps tell more than the places they lead to
             moved, should_move = yours["w"] - given["w"], right["w"] - given["w"]
             return facts | {"times": _times(moved, should_move), "moved": show(moved), "should_move": show(should_move)}
@@ -93,7 +99,14 @@ class Exercise:
     """
 
     def __init__(
-        self, reference: Callable, *, returns: Sequence[str], cases: Sequence[Case], mistakes: Sequence[Mistake], source: str, seconds: float = 5.0
+        self,
+        reference: Callable,
+        *,
+        returns: Sequence[str],
+        cases: Sequence[Case],
+        mistakes: Sequence[Mistake],
+        source: str,
+        seconds: float = 5.0,
     ):
         self.name, self.source, self.seconds = reference.__name__, source, seconds
         self.form, self.cases, self.mistakes = Form(reference, tuple(returns)), list(cases), list(mistakes)
@@ -109,7 +122,7 @@ class Exercise:
         if reason := self.form.mismatch(fn):
             return Verdict(False, f"✗ {self.name}: {reason}")
         trial = attempt(fn, self.cases, self._expected, self.seconds)
-        for number, case in enumerate(self.cases):
+        for number in range(len(self.cases)):
             for t, (yours, right) in enumerate(zip(trial.steps[number], self._expected.steps[number]), 1):
                 if not (yours.values and all(map(agree, yours.values, right.values))):
                     return self._rejected(trial, number, t, Difference(yours, right, self.form.returns))
@@ -148,7 +161,9 @@ class Exercise:
         if len(found) == 1:
             (name,) = found
             return name, found[name].diagnosis.format_map(difference.facts())
-        if text := next(filter(None, map(not_finite, self.form.returns, difference.yours.values, difference.right.values)), None):
+        if text := next(
+            filter(None, map(not_finite, self.form.returns, difference.yours.values, difference.right.values)), None
+        ):
             return None, text
         if not trial.repeatable:
             return None, (

@@ -47,25 +47,35 @@ class Form:
         except (ValueError, TypeError):  # a builtin without a signature: calling it will tell
             return None
         line = f"({', '.join(map(_plain, _parameters(self.reference, star=True)))})"
-        return reason and f"the arguments of {name_of(fn)} have changed: {reason}. Write its first line with {line} again."
+        return (
+            reason and f"the arguments of {name_of(fn)} have changed: {reason}. Write its first line with {line} again."
+        )
 
     def _reason(self, got: list[inspect.Parameter]) -> str | None:
         want = _parameters(self.reference)
         for p in got:
             if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
                 return f"`{p}` stands for arguments without names"
-        wrong = [p.name for p in want if p.kind is p.KEYWORD_ONLY and p.name in {q.name for q in got if q.kind in POSITIONAL}]
+        wrong = [
+            p.name for p in want if p.kind is p.KEYWORD_ONLY and p.name in {q.name for q in got if q.kind in POSITIONAL}
+        ]
         if wrong:
             return f"`{wrong[0]}` must stand after the `*`"
         names = {p.name for p in want if p.kind is p.KEYWORD_ONLY}
         given = {p.name for p in got if p.kind is p.KEYWORD_ONLY}
         if names != given:
             missing = sorted(names - given)
-            return f"`{missing[0]}` is missing after the `*`" if missing else f"`{sorted(given - names)[0]}` is not one of them"
+            return (
+                f"`{missing[0]}` is missing after the `*`"
+                if missing
+                else f"`{sorted(given - names)[0]}` is not one of them"
+            )
         places, places_got = ([p for p in ps if p.kind in POSITIONAL] for ps in (want, got))
         if len(places) != len(places_got):
             return f"it takes {len(places_got)} arguments by position, where {len(places)} are given"
-        pairs = list(zip(places, places_got)) + [(p, q) for p in want for q in got if p.name == q.name and p.name in names]
+        pairs = list(zip(places, places_got)) + [
+            (p, q) for p in want for q in got if p.name == q.name and p.name in names
+        ]
         bare = [q.name for p, q in pairs if p.default is not p.empty and q.default is q.empty]
         return f"`{bare[0]}` has lost its default" if bare else None
 

@@ -113,8 +113,18 @@ check = Exercise(
     returns=("w",),
     cases=rule_cases(reference, usual={"lr": 0.5}, other={"lr": 0.2}),
     mistakes=[
-        ascends, no_rate, step_alone, divides_by_rate, gradient_is_w, misplaced_parentheses, scales_w, sign_alone, normalized, rate_over_t,
-        fixed_rate, one_step_for_all,
+        ascends,
+        no_rate,
+        step_alone,
+        divides_by_rate,
+        gradient_is_w,
+        misplaced_parentheses,
+        scales_w,
+        sign_alone,
+        normalized,
+        rate_over_t,
+        fixed_rate,
+        one_step_for_all,
     ],
     source="torch.optim.SGD",
-)  # fmt: skip
+)

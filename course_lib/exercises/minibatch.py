@@ -159,7 +159,9 @@ class MeanGradient:
 
     def __call__(self, w, x, y):
         if not 1 <= len(y) <= self.most or len(x) != len(y):
-            raise MemoryError(f"slope got {len(x)} inputs and {len(y)} targets; it needs as many of one as of the other, from 1 to size = {self.most}")
+            raise MemoryError(
+                f"slope got {len(x)} inputs and {len(y)} targets; it needs as many of one as of the other, from 1 to size = {self.most}"
+            )
         return grad(self.loss)(w, x, y)
 
     def __str__(self) -> str:
@@ -180,17 +182,43 @@ check = Exercise(
     accumulate,
     returns=("g",),
     cases=[
-        _case("one micro-batch holds all", "Nothing is to be accumulated here: the result is the one mean gradient.", 3, 3),
+        _case(
+            "one micro-batch holds all", "Nothing is to be accumulated here: the result is the one mean gradient.", 3, 3
+        ),
         _case("two of equal size", "One micro-batch agrees: look at how the second one enters.", 4, 2),
         _case("three of equal size", "Two agree: look at what happens to the first one when the third comes.", 6, 2),
         _case("the last one is smaller", "Equal ones agree: look at the weight of a micro-batch.", 5, 3),
-        _case("one example left over", "Look at how many micro-batches you make, and at the weight of the last one.", 7, 3, logistic_loss, y=CLASSES),
+        _case(
+            "one example left over",
+            "Look at how many micro-batches you make, and at the weight of the last one.",
+            7,
+            3,
+            logistic_loss,
+            y=CLASSES,
+        ),
         _case("one example at a time", "Look for something that needs a micro-batch of more than one.", 7, 1),
-        _case("float32 stays float32", "float64 agrees: look for a tensor made in another precision than that of w.", 7, 4, w=W.float()),
+        _case(
+            "float32 stays float32",
+            "float64 agrees: look for a tensor made in another precision than that of w.",
+            7,
+            4,
+            w=W.float(),
+        ),
     ],
     mistakes=[
-        sum_of_means, mean_of_means, sum_over_examples, drops_the_last, drops_the_last_and_divides_by_all, size_for_every_part,
-        divides_by_full_parts, last_part_alone, first_part_alone, halves_at_each_turn, divides_each_part_again, wrong_sign, steps_on_the_way,
+        sum_of_means,
+        mean_of_means,
+        sum_over_examples,
+        drops_the_last,
+        drops_the_last_and_divides_by_all,
+        size_for_every_part,
+        divides_by_full_parts,
+        last_part_alone,
+        first_part_alone,
+        halves_at_each_turn,
+        divides_each_part_again,
+        wrong_sign,
+        steps_on_the_way,
     ],
     source="the gradient over all examples",
-)  # fmt: skip
+)

@@ -49,7 +49,9 @@ def fixed_factor(lr, momentum):
     return lr * 0.1, momentum
 
 
-@mistake("The two numbers are right, in the wrong order: the rate came out as {yours[lr]}. Return lr first, then momentum.")
+@mistake(
+    "The two numbers are right, in the wrong order: the rate came out as {yours[lr]}. Return lr first, then momentum."
+)
 def exchanged(lr, momentum):
     return momentum, lr * (1 - momentum)
 
@@ -67,7 +69,12 @@ check = Exercise(
     returns=("lr", "momentum"),
     cases=[
         once("the usual decay", "", lr=0.2, momentum=0.9),
-        once("no momentum", "Without momentum both are plain gradient descent: the rate is the same.", lr=0.2, momentum=0.0),
+        once(
+            "no momentum",
+            "Without momentum both are plain gradient descent: the rate is the same.",
+            lr=0.2,
+            momentum=0.0,
+        ),
         once("a shorter memory", "Look for a number that should depend on momentum.", lr=0.1, momentum=0.75),
         once("a long memory", "Look for a number that should depend on momentum.", lr=1.0, momentum=0.99),
     ],

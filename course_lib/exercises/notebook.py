@@ -30,7 +30,9 @@ def solutions(notebook: Mapping) -> dict[str, str]:
     found = {name: [block for block in blocks if name in _functions(block)] for name in stubs(notebook)}
     for name, own in found.items():
         if len(own) != 1:
-            raise ValueError(f"{name} has {len(own)} solutions. Write exactly one ```python block that defines it, inside <details>.")
+            raise ValueError(
+                f"{name} has {len(own)} solutions. Write exactly one ```python block that defines it, inside <details>."
+            )
     return {name: own[0] for name, own in found.items()}
 
 

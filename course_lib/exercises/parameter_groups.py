@@ -63,7 +63,7 @@ def in_both(model, decay):
 
 @mistake(
     "The decay of weight, bias, weight, bias is {yours[decays]} instead of {right[decays]}: your second group does not say `weight_decay`, "
-    "so the optimizer's own default counts, 0.01 in torch.optim.AdamW. Write `\"weight_decay\": 0.0` into it."
+    'so the optimizer\'s own default counts, 0.01 in torch.optim.AdamW. Write `"weight_decay": 0.0` into it.'
 )
 def says_nothing_of_zero(model, decay):
     weights, others = parameter_groups(model, decay)
@@ -87,7 +87,10 @@ def by_the_name(model, decay):
 )
 def linear_layers_only(model, decay):
     layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    groups = [{"params": [m.weight for m in layers], "weight_decay": decay}, {"params": [m.bias for m in layers], "weight_decay": 0.0}]
+    groups = [
+        {"params": [m.weight for m in layers], "weight_decay": decay},
+        {"params": [m.bias for m in layers], "weight_decay": 0.0},
+    ]
     return [{"params": [p for p in g["params"] if p is not None], "weight_decay": g["weight_decay"]} for g in groups]
 
 
@@ -151,7 +154,10 @@ def _checked(groups) -> list[dict]:
     for group in groups:
         if not isinstance(group, dict) or "params" not in group:
             raise TypeError("each group must be a dictionary with `params` and `weight_decay`")
-    return [group | {"params": [group["params"]] if isinstance(group["params"], torch.Tensor) else list(group["params"])} for group in groups]
+    return [
+        group | {"params": [group["params"]] if isinstance(group["params"], torch.Tensor) else list(group["params"])}
+        for group in groups
+    ]
 
 
 def case(title: str, look: str, model: nn.Module, decay: float) -> Case:
@@ -170,20 +176,54 @@ check = Exercise(
     returns=("decays", "times", "strangers"),
     cases=[
         case("two linear layers", "", Net(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), 0.1),
-        case("another decay", "Look for a number written where `decay` should stand.", Net(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), 0.02),
-        case("a batch norm", "Linear layers agree: look at what you do with the scale of a norm, which has one dimension.",
-             Net(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)), 0.1),
-        case("a layer without a bias", "A bias may be None: `model.parameters()` leaves it out.",
-             Net(nn.Linear(3, 4, bias=False), nn.LayerNorm(4), nn.Linear(4, 2)), 0.1),
-        case("convolutions", "Matrices agree: the weight of a convolution has four dimensions.",
-             Net(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)), 0.1),
-        case("layers inside of layers", "Look at how you reach the parameters of a layer that holds layers.",
-             Net(nn.Linear(3, 3), nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 3)), nn.Linear(3, 2)), 0.1),
-        case("a weight that two layers share", "A shared weight is one parameter, and must stand in the groups once.", _shared(), 0.1),
+        case(
+            "another decay",
+            "Look for a number written where `decay` should stand.",
+            Net(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)),
+            0.02,
+        ),
+        case(
+            "a batch norm",
+            "Linear layers agree: look at what you do with the scale of a norm, which has one dimension.",
+            Net(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)),
+            0.1,
+        ),
+        case(
+            "a layer without a bias",
+            "A bias may be None: `model.parameters()` leaves it out.",
+            Net(nn.Linear(3, 4, bias=False), nn.LayerNorm(4), nn.Linear(4, 2)),
+            0.1,
+        ),
+        case(
+            "convolutions",
+            "Matrices agree: the weight of a convolution has four dimensions.",
+            Net(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)),
+            0.1,
+        ),
+        case(
+            "layers inside of layers",
+            "Look at how you reach the parameters of a layer that holds layers.",
+            Net(nn.Linear(3, 3), nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 3)), nn.Linear(3, 2)),
+            0.1,
+        ),
+        case(
+            "a weight that two layers share",
+            "A shared weight is one parameter, and must stand in the groups once.",
+            _shared(),
+            0.1,
+        ),
     ],
     mistakes=[
-        everything_decays, exchanged, biases_missing, in_both, says_nothing_of_zero, by_the_name, linear_layers_only, shared_weight_twice,
-        fixed_decay, from_the_state_dict,
+        everything_decays,
+        exchanged,
+        biases_missing,
+        in_both,
+        says_nothing_of_zero,
+        by_the_name,
+        linear_layers_only,
+        shared_weight_twice,
+        fixed_decay,
+        from_the_state_dict,
     ],
     source="torch.optim's rules",
-)  # fmt: skip
+)

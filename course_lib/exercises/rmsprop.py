@@ -177,10 +177,28 @@ def one_v_for_all(w, g, t, v=0.0, *, lr=0.01, gamma=0.9, eps=1e-8):
 check = Exercise(
     reference,
     returns=("w", "v"),
-    cases=rule_cases(reference, usual={"lr": 0.5, "gamma": 0.9, "eps": 0.16}, other={"lr": 0.2, "gamma": 0.5, "eps": 1e-4}),
+    cases=rule_cases(
+        reference, usual={"lr": 0.5, "gamma": 0.9, "eps": 0.16}, other={"lr": 0.2, "gamma": 0.5, "eps": 1e-4}
+    ),
     mistakes=[
-        no_factor, adagrad, never_forgets, exchanged_weights, no_square, squares_the_weight, no_root, eps_outside, no_eps, steps_with_old_v,
-        returns_old_v, bias_correction, first_step_apart, ascends, no_rate, exchanged_returns, fixed_gamma, one_v_for_all,
+        no_factor,
+        adagrad,
+        never_forgets,
+        exchanged_weights,
+        no_square,
+        squares_the_weight,
+        no_root,
+        eps_outside,
+        no_eps,
+        steps_with_old_v,
+        returns_old_v,
+        bias_correction,
+        first_step_apart,
+        ascends,
+        no_rate,
+        exchanged_returns,
+        fixed_gamma,
+        one_v_for_all,
     ],
     source="course_lib.formulas.rmsprop",
-)  # fmt: skip
+)

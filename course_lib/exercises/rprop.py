@@ -59,7 +59,7 @@ def exchanged_cases(w, g, t, g_old=0.0, eta=0.01, *, alpha=1.2, beta=0.5, eta_mi
 
 @mistake(
     "At t = 1 there is no old gradient (g_old = {given[g_old]}), the product is 0, and eta must stay {right[eta]}; yours became "
-    "{yours[eta]}. This is what treating 0 as a turn does. Slide 14 has a third case, \"otherwise\"."
+    '{yours[eta]}. This is what treating 0 as a turn does. Slide 14 has a third case, "otherwise".'
 )
 def zero_is_a_turn(w, g, t, g_old=0.0, eta=0.01, *, alpha=1.2, beta=0.5, eta_min=1e-6, eta_max=50.0):
     eta = torch.where(g * g_old > 0, (alpha * eta).clamp(max=eta_max), (beta * eta).clamp(min=eta_min))
@@ -167,8 +167,21 @@ check = Exercise(
         rate="beta",
     ),
     mistakes=[
-        with_size, ascends, steps_with_old_rate, exchanged_cases, zero_is_a_turn, zero_is_a_repeat, keeps_the_first_gradient, stores_the_sign,
-        pytorchs_form, backtracks, constant_rates, no_limits, exchanged_limits, fixed_factors, one_verdict_for_all,
+        with_size,
+        ascends,
+        steps_with_old_rate,
+        exchanged_cases,
+        zero_is_a_turn,
+        zero_is_a_repeat,
+        keeps_the_first_gradient,
+        stores_the_sign,
+        pytorchs_form,
+        backtracks,
+        constant_rates,
+        no_limits,
+        exchanged_limits,
+        fixed_factors,
+        one_verdict_for_all,
     ],
     source="course_lib.formulas.rprop",
-)  # fmt: skip
+)

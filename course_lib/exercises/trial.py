@@ -115,7 +115,11 @@ def attempt(fn: Callable, cases: Sequence[Case], expected: Trial, seconds: float
 
 
 def _late(fn: Callable, seconds: float, place: str = "") -> str:
-    return f"{name_of(fn)} did not end within {seconds:g} seconds" + (f": it was{place}" if place else "") + ". Look for a loop that never ends."
+    return (
+        f"{name_of(fn)} did not end within {seconds:g} seconds"
+        + (f": it was{place}" if place else "")
+        + ". Look for a loop that never ends."
+    )
 
 
 def where(fn: Callable, frames: Iterable[tuple[str, int]]) -> str:
@@ -140,7 +144,9 @@ def _exception_sentence(fn: Callable, error: BaseException) -> str:
 def _unpack(name: str, result: Any, returns: tuple[str, ...]) -> tuple:
     promised = " and ".join(returns)
     if result is ...:
-        raise NotAttempted(f"Not attempted yet: {name} still returns `...`. Write your lines in its place, and return {promised}.")
+        raise NotAttempted(
+            f"Not attempted yet: {name} still returns `...`. Write your lines in its place, and return {promised}."
+        )
     if result is None:
         raise Problem(f"{name} returns None: does each way through it end with `return`? Return {promised}.")
     if inspect.isgenerator(result) or inspect.iscoroutine(result):

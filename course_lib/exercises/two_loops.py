@@ -18,8 +18,20 @@ def product(p, q):
 
 
 def recursion(
-    g, P, Q, *, back=None, forward=None, gamma=newest_gamma, first=-1, second=1, seen="q", scale=product, fresh=True, coefficient=1
-):  # fmt: skip
+    g,
+    P,
+    Q,
+    *,
+    back=None,
+    forward=None,
+    gamma=newest_gamma,
+    first=-1,
+    second=1,
+    seen="q",
+    scale=product,
+    fresh=True,
+    coefficient=1,
+):
     """The two loops, with every part that a mistake can change."""
     pairs, start = [*zip(P, Q, strict=True)], g
     back = range(len(pairs)) if back is None else back(len(pairs))
@@ -186,22 +198,67 @@ check = Exercise(
     two_loops,
     returns=("Bg",),
     cases=[
-        once("one pair, two parameters", "With one pair each loop has one turn: look at a, γ and b, one after the other.",
-             g=tensor([1.0, 2.0]), P=PAIR[:1], Q=PAIR[:1] @ FLAT),
-        once("two pairs", "One pair agrees: look at the order of the two loops, and which a belongs to which pair.",
-             g=tensor([1.0, 2.0]), P=PAIR, Q=PAIR @ FLAT),
-        once("three pairs, three parameters", "Two pairs agree: look for an index that is written as a number.",
-             g=tensor([1.0, -2.0, 0.5]), P=STEPS[:3], Q=STEPS[:3] @ H),
-        once("five pairs, more than there are parameters", "Three pairs agree: look for a loop over the parameters instead of the pairs.",
-             g=tensor([1.0, -2.0, 0.5]), P=STEPS, Q=STEPS @ H),
-        once("the gradient of the newest step: B q = p", "The result must be p here, by the secant equation.",
-             g=H @ STEPS[0], P=STEPS[:3], Q=STEPS[:3] @ H),
-        once("float32", "float64 agrees: look for a tensor made in another precision than that of g.",
-             g=tensor([1.0, -2.0, 0.5]).float(), P=STEPS.float(), Q=(STEPS @ H).float()),
+        once(
+            "one pair, two parameters",
+            "With one pair each loop has one turn: look at a, γ and b, one after the other.",
+            g=tensor([1.0, 2.0]),
+            P=PAIR[:1],
+            Q=PAIR[:1] @ FLAT,
+        ),
+        once(
+            "two pairs",
+            "One pair agrees: look at the order of the two loops, and which a belongs to which pair.",
+            g=tensor([1.0, 2.0]),
+            P=PAIR,
+            Q=PAIR @ FLAT,
+        ),
+        once(
+            "three pairs, three parameters",
+            "Two pairs agree: look for an index that is written as a number.",
+            g=tensor([1.0, -2.0, 0.5]),
+            P=STEPS[:3],
+            Q=STEPS[:3] @ H,
+        ),
+        once(
+            "five pairs, more than there are parameters",
+            "Three pairs agree: look for a loop over the parameters instead of the pairs.",
+            g=tensor([1.0, -2.0, 0.5]),
+            P=STEPS,
+            Q=STEPS @ H,
+        ),
+        once(
+            "the gradient of the newest step: B q = p",
+            "The result must be p here, by the secant equation.",
+            g=H @ STEPS[0],
+            P=STEPS[:3],
+            Q=STEPS[:3] @ H,
+        ),
+        once(
+            "float32",
+            "float64 agrees: look for a tensor made in another precision than that of g.",
+            g=tensor([1.0, -2.0, 0.5]).float(),
+            P=STEPS.float(),
+            Q=(STEPS @ H).float(),
+        ),
     ],
     mistakes=[
-        same_order_twice, oldest_and_newest_exchanged, both_from_the_oldest, no_gamma, oldest_gamma, gamma_upside_down, other_gamma, first_sign,
-        second_sign, stale_gradient, measures_p_twice, a_in_the_wrong_order, direction, wrong_rho, rho_upside_down, forgets_a, one_loop,
+        same_order_twice,
+        oldest_and_newest_exchanged,
+        both_from_the_oldest,
+        no_gamma,
+        oldest_gamma,
+        gamma_upside_down,
+        other_gamma,
+        first_sign,
+        second_sign,
+        stale_gradient,
+        measures_p_twice,
+        a_in_the_wrong_order,
+        direction,
+        wrong_rho,
+        rho_upside_down,
+        forgets_a,
+        one_loop,
     ],
     source="the two-loop recursion",
-)  # fmt: skip
+)

@@ -103,9 +103,7 @@ check = Diagnosis(
             (TOO_FAST, UPHILL),
         ),
         Observation(
-            "Before that, it has been below 0.3 for a while.",
-            lambda run: (run.loss < 0.3).sum() > 10,
-            (HEAVY, SORTED),
+            "Before that, it has been below 0.3 for a while.", lambda run: (run.loss < 0.3).sum() > 10, (HEAVY, SORTED)
         ),
         Observation(
             "Some steps are more than six times as long as the rate times the gradient of their batch.",

@@ -154,7 +154,9 @@ def returns_old_delta(w, g, t, delta=0.0, *, lr=0.1, momentum=0.9, decay=0.01):
     return w - lr * new - lr * decay * w, delta
 
 
-@mistake("The two values are right, in the wrong order: w comes back as {yours[w]} and delta as {yours[delta]}. Return w first, then delta.")
+@mistake(
+    "The two values are right, in the wrong order: w comes back as {yours[w]} and delta as {yours[delta]}. Return w first, then delta."
+)
 def exchanged_returns(w, g, t, delta=0.0, *, lr=0.1, momentum=0.9, decay=0.01):
     delta = momentum * delta + (1 - momentum) * g
     return delta, w - lr * delta - lr * decay * w
@@ -172,11 +174,28 @@ def fixed_decay(w, g, t, delta=0.0, *, lr=0.1, momentum=0.9, decay=0.01):
 check = Exercise(
     reference,
     returns=("w", "delta"),
-    cases=rule_cases(reference, usual={"lr": 0.5, "momentum": 0.9, "decay": 0.1}, other={"lr": 0.2, "momentum": 0.5, "decay": 0.3}),
+    cases=rule_cases(
+        reference, usual={"lr": 0.5, "momentum": 0.9, "decay": 0.1}, other={"lr": 0.2, "momentum": 0.5, "decay": 0.3}
+    ),
     mistakes=[
-        grows, decay_without_rate, l2_in_the_loss, decay_remembered, no_decay, twice_the_decay, half_the_decay, decays_the_new_w,
-        decay_with_the_averages_weight, subtracts_the_norm, pulls_by_the_sign, pulls_by_the_direction, pytorchs_momentum, uphill,
-        rate_inside_delta, returns_old_delta, exchanged_returns, fixed_decay,
+        grows,
+        decay_without_rate,
+        l2_in_the_loss,
+        decay_remembered,
+        no_decay,
+        twice_the_decay,
+        half_the_decay,
+        decays_the_new_w,
+        decay_with_the_averages_weight,
+        subtracts_the_norm,
+        pulls_by_the_sign,
+        pulls_by_the_direction,
+        pytorchs_momentum,
+        uphill,
+        rate_inside_delta,
+        returns_old_delta,
+        exchanged_returns,
+        fixed_decay,
     ],
     source="course_lib.formulas.sgdw",
-)  # fmt: skip
+)

@@ -27,7 +27,9 @@ def digits(train: int = 1000, val: int = 400, *, seed: int = 0, dtype=torch.floa
 
     pixels, classes = load_digits(return_X_y=True)
     if train < 1 or val < 0 or train + val >= len(classes):
-        raise ValueError(f"train + val must leave some of the {len(classes)} digits for the test, got train={train} and val={val}.")
+        raise ValueError(
+            f"train + val must leave some of the {len(classes)} digits for the test, got train={train} and val={val}."
+        )
     order = torch.randperm(len(classes), generator=torch.Generator().manual_seed(seed))
     x = torch.as_tensor(pixels / 16)[order].to(device, dtype)
     y = torch.as_tensor(classes)[order].to(device)

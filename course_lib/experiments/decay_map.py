@@ -59,7 +59,13 @@ class Area:
     def settings(self, coarse: int = 1) -> tuple[list[float], list[list[float]]]:
         """The learning rates, and for each the decays; `coarse=3` takes every third of both."""
         rates = [_rounded(self.rate * THIRD**k) for k in range(0, RATES, coarse)]
-        return rates, [[_rounded(self.decay * THIRD ** (j - self.power * k) / self.rate**self.power) for j in range(0, DECAYS, coarse)] for k in range(0, RATES, coarse)]
+        return rates, [
+            [
+                _rounded(self.decay * THIRD ** (j - self.power * k) / self.rate**self.power)
+                for j in range(0, DECAYS, coarse)
+            ]
+            for k in range(0, RATES, coarse)
+        ]
 
 
 MAPS = {
@@ -94,14 +100,30 @@ def measure(name: str, *, coarse: int = 1, seeds: int = SEEDS, steps: int = STEP
     lr, decay, seed = zip(*cells)
     records = sorted({min(k, steps) for k in (*RECORDS, steps)})
     curves = train_ensemble(
-        RULES[area.rule], area.model, task(device), steps=steps, batch=BATCH, seed=seed, records=records, device=device, lr=lr, decay=decay
+        RULES[area.rule],
+        area.model,
+        task(device),
+        steps=steps,
+        batch=BATCH,
+        seed=seed,
+        records=records,
+        device=device,
+        lr=lr,
+        decay=decay,
     )
     shape = (-1, len(rates), len(decays[0]), seeds)
     train, val, norm = (x.double().cpu().view(shape) for x in (curves.train, curves.val, curves.norm))
     return {
-        "rule": area.rule, "network": "plain" if area.model is plain else "normalized", "rates": rates, "decays": decays, "steps": records,
-        "train": _plain(train[-1].mean(-1)), "val": _plain(val.mean(-1).movedim(0, -1)), "norm": _plain(norm.mean(-1).movedim(0, -1)), "ends": _plain(val[-1]),
-    }  # fmt: skip
+        "rule": area.rule,
+        "network": "plain" if area.model is plain else "normalized",
+        "rates": rates,
+        "decays": decays,
+        "steps": records,
+        "train": _plain(train[-1].mean(-1)),
+        "val": _plain(val.mean(-1).movedim(0, -1)),
+        "norm": _plain(norm.mean(-1).movedim(0, -1)),
+        "ends": _plain(val[-1]),
+    }
 
 
 @functools.cache
@@ -116,7 +138,10 @@ def valley(found: dict, seed: int | None = None) -> list[float | None]:
     It is the minimum of the losses, smoothed over three neighbors and refined by a parabola. None where the map has none: where
     decay gains less than 5 percent over the smallest one, or where nothing learns (the best loss is above 1.2).
     """
-    return [_best(losses, decays) for losses, decays in zip(_ends(found, seed), torch.tensor(found["decays"], dtype=torch.float64))]
+    return [
+        _best(losses, decays)
+        for losses, decays in zip(_ends(found, seed), torch.tensor(found["decays"], dtype=torch.float64))
+    ]
 
 
 def slope(found: dict) -> tuple[float, float]:
@@ -127,7 +152,9 @@ def slope(found: dict) -> tuple[float, float]:
 
 def floor(found: dict) -> float:
     """The loss at the bottom of the valley: the median, over the rates that have one, of the smoothed minimum."""
-    bottoms = [math.exp(_smooth(losses).min()) for losses, best in zip(_ends(found, None), valley(found)) if best is not None]
+    bottoms = [
+        math.exp(_smooth(losses).min()) for losses, best in zip(_ends(found, None), valley(found)) if best is not None
+    ]
     return torch.tensor(bottoms, dtype=torch.float64).median().item()
 
 
@@ -172,7 +199,11 @@ def main() -> None:
         maps[name] = measure(name, seeds=given.seeds, device=given.device)
         print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
     made = {"seeds": given.seeds, "batch": BATCH, "hidden": HIDDEN, "replaced": REPLACED, "device": given.device}
-    made |= {"torch": torch.__version__, "python": platform.python_version(), "seconds": round(time.perf_counter() - begin)}
+    made |= {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "seconds": round(time.perf_counter() - begin),
+    }
     given.out.parent.mkdir(exist_ok=True)
     given.out.write_text(json.dumps({"made": made, "maps": maps}, separators=(",", ":")) + "\n", "utf8")
 

@@ -28,9 +28,20 @@ class Curves:
 
 
 def train_ensemble(
-    rule: Callable, model: Callable, data, *, steps: int, batch: int | None = None, seed=0, schedule: Callable | None = None,
-    records=None, at_once: int = 128, dtype=torch.float32, device=None, **hyper,
-) -> Curves:  # fmt: skip
+    rule: Callable,
+    model: Callable,
+    data,
+    *,
+    steps: int,
+    batch: int | None = None,
+    seed=0,
+    schedule: Callable | None = None,
+    records=None,
+    at_once: int = 128,
+    dtype=torch.float32,
+    device=None,
+    **hyper,
+) -> Curves:
     """Train one classifier for each setting by `rule`, all at once, and measure it at the steps in `records` (the last one).
 
     `model` makes a network of logits, like `lambda: nn.Linear(64, 10)`; `data` has x_train, y_train, x_val and y_val, as digits()
@@ -43,7 +54,9 @@ def train_ensemble(
     """
     own = signature(rule)
     if own.takes_loss:
-        raise TypeError(f"{own.name} needs the loss as a function of all parameters in one vector. Take a rule of (w, g, t).")
+        raise TypeError(
+            f"{own.name} needs the loss as a function of all parameters in one vector. Take a rule of (w, g, t)."
+        )
     if schedule is not None and "lr" not in own.hyper:
         raise TypeError(f"A schedule multiplies lr, and {own.name} has none: it has ({', '.join(own.hyper)}).")
     settings = complete((own,), hyper, dtype, device)
@@ -58,7 +71,9 @@ def train_ensemble(
     parts = []
     for k in range(0, runs, at_once):
         now = slice(k, k + at_once)
-        chunk = _Chunk(own, rule, model, seeds[now], {name: value[now] for name, value in settings.items()}, dtype, device)
+        chunk = _Chunk(
+            own, rule, model, seeds[now], {name: value[now] for name, value in settings.items()}, dtype, device
+        )
         parts.append(chunk.train((x, y), val, steps, batch, records, schedule))
     return Curves(records, *(torch.cat(x, dim=1) for x in zip(*parts, strict=True)))
 
@@ -66,12 +81,16 @@ def train_ensemble(
 def network(model: Callable, seed: int, dtype=torch.float32, device=None) -> nn.Module:
     """The network that a run with this seed begins with. The global random state stays as it was."""
     if isinstance(model, nn.Module) or not callable(model):
-        raise TypeError(f"model must be a function that makes a network, such as `lambda: nn.Linear(64, 10)`, got {type(model).__name__}.")
+        raise TypeError(
+            f"model must be a function that makes a network, such as `lambda: nn.Linear(64, 10)`, got {type(model).__name__}."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         made = model().to(device, dtype)
     if buffers := [name for name, _ in made.named_buffers()]:
-        raise ValueError(f"The model has buffers ({', '.join(buffers)}), which layers change in place. Take layers without them, such as nn.LayerNorm.")
+        raise ValueError(
+            f"The model has buffers ({', '.join(buffers)}), which layers change in place. Take layers without them, such as nn.LayerNorm."
+        )
     return made
 
 
@@ -85,16 +104,23 @@ def batches(examples: int, batch: int, seed: int) -> Iterator[torch.Tensor]:
 class _Chunk:
     """Networks that are trained together: parameters and state have a first axis of runs."""
 
-    def __init__(self, own: Signature, rule: Callable, model: Callable, seeds: list[int], settings: dict, dtype, device):
+    def __init__(
+        self, own: Signature, rule: Callable, model: Callable, seeds: list[int], settings: dict, dtype, device
+    ):
         self.rule, self.seeds, self.settings, self.device = rule, seeds, settings, device
         made = {seed: network(model, seed, dtype, device) for seed in set(seeds)}
         self.net = made[seeds[0]]
         starts = [dict(made[seed].named_parameters()) for seed in seeds]
         self.w = {k: torch.stack([start[k].detach() for start in starts]) for k in starts[0]}
-        self.state = {k: vmap(lambda w, hyper: tuple(own.initial(w, hyper).values()))(w, settings) if own.state else () for k, w in self.w.items()}
+        self.state = {
+            k: vmap(lambda w, hyper: tuple(own.initial(w, hyper).values()))(w, settings) if own.state else ()
+            for k, w in self.w.items()
+        }
         self.order = {seed: k for k, seed in enumerate(made)}
 
-    def train(self, data, val, steps: int, batch: int, records: list[int], schedule: Callable | None) -> tuple[torch.Tensor, ...]:
+    def train(
+        self, data, val, steps: int, batch: int, records: list[int], schedule: Callable | None
+    ) -> tuple[torch.Tensor, ...]:
         x, y = data
         drawn = [batches(len(x), batch, seed) for seed in self.order]
         which = torch.tensor([self.order[seed] for seed in self.seeds])
@@ -103,7 +129,9 @@ class _Chunk:
             if t > 0:
                 chosen = torch.stack([next(indices) for indices in drawn])[which].to(self.device)  # (runs, batch)
                 hyper = self.settings | ({"lr": self.settings["lr"] * schedule(t)} if schedule else {})
-                self.w, self.state = vmap(self._step, in_dims=(0, 0, 0, 0, 0, None))(self.w, self.state, hyper, x[chosen], y[chosen], t)
+                self.w, self.state = vmap(self._step, in_dims=(0, 0, 0, 0, 0, None))(
+                    self.w, self.state, hyper, x[chosen], y[chosen], t
+                )
             if t in records:
                 measured.append(self._measure(data, val))
         return tuple(torch.stack(values) for values in zip(*measured, strict=True))

@@ -76,11 +76,15 @@ def choose(work: Work) -> Callable[[Work], torch.Tensor]:
     """
     if work.runs * work.steps < LARGE or work.start.shape[1] > FEW or work.start.device.type not in ("cpu", "cuda"):
         return on_torch
-    name, machine, runner = ("Triton", on_triton, _triton_runner) if work.start.is_cuda else ("Numba", on_numba, _numba_runner)
+    name, machine, runner = (
+        ("Triton", on_triton, _triton_runner) if work.start.is_cuda else ("Numba", on_numba, _numba_runner)
+    )
     try:
         runner(work)
     except (TypeError, ValueError) as why:
-        logging.getLogger(__name__).warning("sweep: %s is computed by PyTorch, as %s can't take it. %s", work.name, name, why)
+        logging.getLogger(__name__).warning(
+            "sweep: %s is computed by PyTorch, as %s can't take it. %s", work.name, name, why
+        )
         return on_torch
     return machine
 
@@ -93,7 +97,7 @@ def on_torch(work: Work) -> torch.Tensor:
     own, there = ({k: settings[k] for k in s.hyper} for s in (of_rule, of_surface))
 
     def one_run(w, state, own, there, t):
-        f = lambda w: work.surface(w, **there)  # noqa: E731
+        f = lambda w: work.surface(w, **there)
         return step(work.rule, w, grad(f)(w), t, state, own, f if of_rule.takes_loss else None)
 
     state = vmap(lambda w, own: tuple(of_rule.initial(w, own).values()))(w, own) if of_rule.state else ()
@@ -102,7 +106,9 @@ def on_torch(work: Work) -> torch.Tensor:
         before, version = w, w._version
         w, state = vmap(one_run, in_dims=(0, 0, 0, 0, None))(w, state, own, there, t)
         if before._version > version:
-            raise ValueError(f"{of_rule.name} changes w in place, so the path is lost. Write `w - lr * g`, not `w -= lr * g`.")
+            raise ValueError(
+                f"{of_rule.name} changes w in place, so the path is lost. Write `w - lr * g`, not `w -= lr * g`."
+            )
         if work.path:
             path.append(w)
     return torch.stack(path) if work.path else w
@@ -140,19 +146,38 @@ def on_triton(work: Work) -> torch.Tensor:
 
 def _progress(work: Work, rounds: range) -> Iterable[int]:
     """A bar for what takes long; none in a page of the book, where it would stay for ever."""
-    return rounds if len(rounds) < 2 else tqdm(rounds, work.name, delay=PATIENCE, leave=False, disable="COURSE_BOOK" in os.environ)
+    return (
+        rounds
+        if len(rounds) < 2
+        else tqdm(rounds, work.name, delay=PATIENCE, leave=False, disable="COURSE_BOOK" in os.environ)
+    )
 
 
 def _numba_runner(work: Work) -> Callable:
     if work.start.device.type != "cpu":
-        raise ValueError(f'{work.name}: Numba computes on the CPU, and device is {work.start.device}. Use machine="torch".')
-    return _generated(work.rule, work.surface, work.start.shape[1], _alike(work), numba.runner, work.start.numpy().dtype, work.path)
+        raise ValueError(
+            f'{work.name}: Numba computes on the CPU, and device is {work.start.device}. Use machine="torch".'
+        )
+    return _generated(
+        work.rule, work.surface, work.start.shape[1], _alike(work), numba.runner, work.start.numpy().dtype, work.path
+    )
 
 
 def _triton_runner(work: Work) -> Callable:
     if why := triton.missing(work.start.device):
-        raise ValueError(f"{work.name}: {why}. Or use machine=\"{'numba' if work.start.device.type == 'cpu' else 'torch'}\".")
-    return _generated(work.rule, work.surface, work.start.shape[1], _alike(work), triton.runner, work.start.dtype, work.path, triton.is_interpreted())
+        raise ValueError(
+            f'{work.name}: {why}. Or use machine="{"numba" if work.start.device.type == "cpu" else "torch"}".'
+        )
+    return _generated(
+        work.rule,
+        work.surface,
+        work.start.shape[1],
+        _alike(work),
+        triton.runner,
+        work.start.dtype,
+        work.path,
+        triton.is_interpreted(),
+    )
 
 
 def _alike(work: Work) -> frozenset[str]:
@@ -160,7 +185,9 @@ def _alike(work: Work) -> frozenset[str]:
 
 
 @once_for_the_library
-def _generated(rule: Callable, surface: Callable, dimension: int, alike: frozenset[str], runner: Callable, *options) -> Callable:
+def _generated(
+    rule: Callable, surface: Callable, dimension: int, alike: frozenset[str], runner: Callable, *options
+) -> Callable:
     return runner(take_apart(trace_descent(rule, surface, dimension), loss=False, alike=alike), *options)
 
 

@@ -29,7 +29,9 @@ class Optimizer(torch.optim.Optimizer):
     def __init__(self, params, rule: Callable, *, fused: bool = False, **hyper):
         self.rule, self.signature = rule, signature(rule)
         if self.signature.takes_loss:
-            raise TypeError(f"{self.signature.name} needs the loss as a function of all parameters in one vector. Run it with sweep(rule, loss, start, steps), or take a rule of (w, g, t).")
+            raise TypeError(
+                f"{self.signature.name} needs the loss as a function of all parameters in one vector. Run it with sweep(rule, loss, start, steps), or take a rule of (w, g, t)."
+            )
         self.fused = trace_update(rule) if fused else None
         super().__init__(params, self.signature.hyper | self._checked(hyper))
 
@@ -64,9 +66,15 @@ class Optimizer(torch.optim.Optimizer):
                     else:
                         self._update(p, state, hyper)
             for (device, dtype, t), together in rows.items():
-                if dtype in (torch.float32, torch.float64) and device.type in FUSED and FUSED[device.type].takes(device):
+                if (
+                    dtype in (torch.float32, torch.float64)
+                    and device.type in FUSED
+                    and FUSED[device.type].takes(device)
+                ):
                     FUSED[device.type].apply(self.fused, together, [float(x) for x in hyper.values()], t)
-                    increment_version([x for p, _, *states in together for x in (p, *states)])  # so that autograd sees what changed
+                    increment_version(
+                        [x for p, _, *states in together for x in (p, *states)]
+                    )  # so that autograd sees what changed
                 else:
                     for p, *_ in together:
                         self._update(p, self.state[p], hyper)
@@ -75,7 +83,9 @@ class Optimizer(torch.optim.Optimizer):
     def _next(self, p: torch.Tensor, hyper: dict) -> dict:
         """The state of a parameter, at its next step."""
         if p.grad.is_sparse:
-            raise RuntimeError(f"{self.signature.name} takes dense gradients, got a sparse one. Use sparse=False in the embedding.")
+            raise RuntimeError(
+                f"{self.signature.name} takes dense gradients, got a sparse one. Use sparse=False in the embedding."
+            )
         state = self.state[p]
         if not state:
             state["t"] = 0
@@ -95,7 +105,13 @@ def _alike(tensors: list[torch.Tensor]) -> bool:
     p, *others = tensors
     device, dtype, size = p.device, p.dtype, p.numel()
     for x in others:
-        if not isinstance(x, torch.Tensor) or x.dtype is not dtype or x.numel() != size or not x.is_contiguous() or x.device != device:
+        if (
+            not isinstance(x, torch.Tensor)
+            or x.dtype is not dtype
+            or x.numel() != size
+            or not x.is_contiguous()
+            or x.device != device
+        ):
             return False
     return p.is_contiguous()
 

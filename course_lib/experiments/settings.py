@@ -68,7 +68,9 @@ def number_of_runs(settings: Settings, start: torch.Tensor | None = None) -> int
     deep = {k: tuple(x.shape) for k, x in vectors.items() if x.dim() > 1}
     if deep or len(set(lengths.values())) > 1 or 0 in lengths.values():
         shapes = ", ".join(f"{k}: {n}" for k, n in (lengths | deep).items())
-        raise ValueError(f"Each hyperparameter is one number or a vector with one value for each run, all of one length above 0, got {shapes}.")
+        raise ValueError(
+            f"Each hyperparameter is one number or a vector with one value for each run, all of one length above 0, got {shapes}."
+        )
     return next(iter(lengths.values()), 1)
 
 

@@ -13,7 +13,16 @@ OWN = ("machine", "keep", "dtype", "device")  # arguments of sweep itself
 
 
 def sweep(
-    rule: Callable, surface: Callable, start, steps: int, *, machine: str = "auto", keep: str = "path", dtype=torch.float64, device=None, **hyper
+    rule: Callable,
+    surface: Callable,
+    start,
+    steps: int,
+    *,
+    machine: str = "auto",
+    keep: str = "path",
+    dtype=torch.float64,
+    device=None,
+    **hyper,
 ) -> torch.Tensor:
     """Run `rule` on `surface` from `start`: the path, of shape (steps + 1, runs, n); with `keep="end"` its end alone, (runs, n).
 
@@ -41,7 +50,9 @@ def sweep(
     w = torch.as_tensor(start, dtype=dtype, device=device)
     if w.dim() not in (1, 2) or w.shape[-1] == 0 or not all(map(math.isfinite, extremes(w))):
         shown = w.tolist() if w.numel() <= 16 else w[~w.isfinite()][:4].tolist()
-        raise ValueError(f"start must be finite, of shape (n,) or (runs, n), got {tuple(w.shape)} with the values {shown}.")
+        raise ValueError(
+            f"start must be finite, of shape (n,) or (runs, n), got {tuple(w.shape)} with the values {shown}."
+        )
     steps = whole_number("steps", steps)
     runs = number_of_runs(settings, w)
     w = w.reshape(-1, w.shape[-1])
@@ -54,11 +65,17 @@ def sweep(
 def _check_no_name_is_taken(signatures: tuple[Signature, ...]) -> None:
     for s in signatures:
         if taken := set(s.hyper) & set(OWN):
-            raise TypeError(f"{s.name} has a hyperparameter `{min(taken)}`, which is the name of an argument of sweep: rename it.")
+            raise TypeError(
+                f"{s.name} has a hyperparameter `{min(taken)}`, which is the name of an argument of sweep: rename it."
+            )
 
 
 def _first(setting: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return setting[0] if isinstance(setting, torch.Tensor) else torch.as_tensor(setting, dtype=like.dtype, device=like.device)
+    return (
+        setting[0]
+        if isinstance(setting, torch.Tensor)
+        else torch.as_tensor(setting, dtype=like.dtype, device=like.device)
+    )
 
 
 def _check_dimension(surface: Callable, w: torch.Tensor, there: dict[str, torch.Tensor]) -> None:
@@ -69,4 +86,6 @@ def _check_dimension(surface: Callable, w: torch.Tensor, there: dict[str, torch.
     except (ValueError, IndexError, RuntimeError) as error:
         raise ValueError(f"{name} does not take a point of {n} coordinates: {error}.") from error
     if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
-        raise ValueError(f"{name} must return one number (a tensor of shape ()), got {tuple(getattr(loss, 'shape', ())) or type(loss).__name__}.")
+        raise ValueError(
+            f"{name} must return one number (a tensor of shape ()), got {tuple(getattr(loss, 'shape', ())) or type(loss).__name__}."
+        )

@@ -25,20 +25,41 @@ TYPICAL = 1e-6  # in float32 half of the runs of any rule on any surface deviate
 FLOAT32 = {
     # a step in proportion to the gradient: at the largest rates that do not diverge, each step across a steep wall
     # multiplies what the last one left, and an average over the gradients carries it on
-    "gradient_descent": 2e-4, "momentum": 1e-3, "sgd": 1e-3, "nesterov": 1e-3, "momentum_l2": 1e-3, "sgdw": 4e-4, "sgd_l2": 1e-3,
+    "gradient_descent": 2e-4,
+    "momentum": 1e-3,
+    "sgd": 1e-3,
+    "nesterov": 1e-3,
+    "momentum_l2": 1e-3,
+    "sgdw": 4e-4,
+    "sgd_l2": 1e-3,
     # the sign alone: a last bit of the gradient is lost, unless the gradient is nearly 0; Rprop deviated in no run
-    "rprop": 1e-6, "rprop_torch": 1e-6, "lion": 5e-7,
+    "rprop": 1e-6,
+    "rprop_torch": 1e-6,
+    "lion": 5e-7,
     # a gradient over a long average of its own size: steps of about lr, whatever the gradient's last bits are
-    "adagrad": 5e-6, "adagrad_torch": 3e-6, "adam": 5e-6, "adam_l2": 5e-6, "adamw": 5e-6, "amsgrad": 5e-6, "adamax": 1e-6,
+    "adagrad": 5e-6,
+    "adagrad_torch": 3e-6,
+    "adam": 5e-6,
+    "adam_l2": 5e-6,
+    "adamw": 5e-6,
+    "amsgrad": 5e-6,
+    "adamax": 1e-6,
     # over a shorter one, or with ε alone below it: near a minimum a small number is divided by a small number, so that at rates
     # of 0.1 and more the steps there are as long as elsewhere, from wall to wall, and each multiplies what the last one left
-    "adadelta": 5e-4, "rmsprop": 2e-3, "rmsprop_torch": 5e-4, "rmsprop_centered": 3e-4, "rmsprop_momentum": 1e-3,
+    "adadelta": 5e-4,
+    "rmsprop": 2e-3,
+    "rmsprop_torch": 5e-4,
+    "rmsprop_centered": 3e-4,
+    "rmsprop_momentum": 1e-3,
     # as Adam, but nadam and lamb jump from wall to wall, too, at 100 times their default rates, and radam begins as momentum
-    "nadam": 5e-4, "radam": 5e-4, "lamb": 3e-4,
+    "nadam": 5e-4,
+    "radam": 5e-4,
+    "lamb": 3e-4,
     # a Hessian that is nearly singular, and a line search that compares losses: a last bit may halve a step.
     # newton_backtracking has no tolerance: it may come to rest on a saddle point, and a last bit decides when it leaves
-    "newton": 3e-3, "backtracking_descent": 4e-3,
-}  # fmt: skip
+    "newton": 3e-3,
+    "backtracking_descent": 4e-3,
+}
 
 
 def deviation(path: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
@@ -64,5 +85,7 @@ def tolerance(rule: Callable, surface: Callable, dtype: torch.dtype) -> float:
         return 1e-12 if take_apart(trace_descent(rule, surface), loss=False).exact else 1e-9
     name = signature(rule).name
     if dtype != torch.float32 or name not in FLOAT32:
-        raise ValueError(f"No tolerance has been measured for {name} in {str(dtype).removeprefix('torch.')}. In float32 there is one for: {', '.join(FLOAT32)}.")
+        raise ValueError(
+            f"No tolerance has been measured for {name} in {str(dtype).removeprefix('torch.')}. In float32 there is one for: {', '.join(FLOAT32)}."
+        )
     return FLOAT32[name]

@@ -32,14 +32,19 @@ def task(width: int = 4, seed: int = 0) -> Task:
     """
     width = whole_number("width", width, 1, 16)
     draw = torch.Generator().manual_seed(seed)
-    W, V, x, y = (torch.randn(shape, generator=draw, dtype=torch.float64) for shape in ((width, width), (width,), (width, width), (width,)))
+    W, V, x, y = (
+        torch.randn(shape, generator=draw, dtype=torch.float64)
+        for shape in ((width, width), (width,), (width, width), (width,))
+    )
     return Task(W / width**0.5, V / width**0.5, x, y)
 
 
 def of_training(step: Callable) -> Signature:
     """The signature of `step`, with the scale of the first weights as one more hyperparameter."""
     found = signature_of(step)
-    return Signature(found.name, found.inputs, found.state, {"scale": 1.0} | found.hyper, {"scale": SCALE} | found.ranges)
+    return Signature(
+        found.name, found.inputs, found.state, {"scale": 1.0} | found.hyper, {"scale": SCALE} | found.ranges
+    )
 
 
 def train_many(step: Callable, given: Task, steps: int, *, dtype=torch.float64, **hyper) -> torch.Tensor:

@@ -1,9 +1,9 @@
 """The blackboard: each formula of the lecture as one pure function."""
 
 from course_lib.formulas.gradients import clip_by_global_norm, clip_by_norm, clip_by_value, clipped
-from course_lib.formulas.objective import least_squares, line, logistic_loss, sine, squared_error, unit
 from course_lib.formulas.matrices import MATRIX_RULES, muon
 from course_lib.formulas.minibatch import batch_gradient, example_gradients, gradient_covariance, noise_scale
+from course_lib.formulas.objective import least_squares, line, logistic_loss, sine, squared_error, unit
 from course_lib.formulas.optimizers import (
     RULES,
     adadelta,

@@ -28,7 +28,9 @@ def momentum_rate(lr, momentum, curvature):
 
 def worst_momentum_rate(lr, momentum, condition_number):
     """Momentum's rate on a quadratic with eigenvalues from 1 to `condition_number`: the worse one of the two ends."""
-    return torch.maximum(momentum_rate(lr, momentum, torch.ones_like(lr)), momentum_rate(lr, momentum, condition_number))
+    return torch.maximum(
+        momentum_rate(lr, momentum, torch.ones_like(lr)), momentum_rate(lr, momentum, condition_number)
+    )
 
 
 def stability_edge(momentum, curvature):

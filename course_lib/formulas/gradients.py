@@ -74,6 +74,9 @@ def _parameters(found: Signature) -> list[inspect.Parameter]:
     return [
         *(inspect.Parameter(name, positional) for name in found.inputs),
         *(inspect.Parameter(name, positional, default=x) for name, x in found.state.items()),
-        *(inspect.Parameter(name, keyword, default=x, annotation=Annotated[float, found.ranges[name]]) for name, x in found.hyper.items()),
+        *(
+            inspect.Parameter(name, keyword, default=x, annotation=Annotated[float, found.ranges[name]])
+            for name, x in found.hyper.items()
+        ),
         inspect.Parameter("limit", keyword, default=1.0, annotation=Limit),
     ]

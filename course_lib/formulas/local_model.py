@@ -31,7 +31,10 @@ def principal_axis(H):
     """
     (a, b), (_, d) = H
     half, spread = (a - d) / 2, (((a - d) / 2) ** 2 + b**2).sqrt()
-    wide, tall = torch.stack([spread + half, b]), torch.stack([b, spread - half])  # of the two, the longer one loses no digits
+    wide, tall = (
+        torch.stack([spread + half, b]),
+        torch.stack([b, spread - half]),
+    )  # of the two, the longer one loses no digits
     axis = torch.where(half >= 0, wide, tall)
     length = vector_norm(axis)
     return torch.where(length > 0, axis / length, torch.stack([torch.ones_like(a), torch.zeros_like(a)]))

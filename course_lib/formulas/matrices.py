@@ -20,10 +20,7 @@ def orthogonal(G, steps=5):
     return X
 
 
-def muon(
-    w, g, t, m=0.0, *,
-    lr: Rate = 1e-3, momentum: Decay = 0.95, decay: Strength = 0.1,
-):  # fmt: skip
+def muon(w, g, t, m=0.0, *, lr: Rate = 1e-3, momentum: Decay = 0.95, decay: Strength = 0.1):
     """A step of the same length in every direction of a weight matrix:
     momentum, looking ahead as Nesterov does, and of it the directions.
 

@@ -3,7 +3,6 @@
 `loss(w, x, y)` is a mean over examples, as all losses of this course are: `x` has the shape (N, n), `y` (N,), `w` (n,).
 """
 
-import torch
 from torch.func import grad, vmap
 
 # --- the gradient over a batch

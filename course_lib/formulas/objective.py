@@ -4,7 +4,6 @@
 Gradients come from autograd, never from a second formula.
 """
 
-import torch
 
 # --- models of two parameters, the predictions for all N examples at once
 

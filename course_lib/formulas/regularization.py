@@ -20,7 +20,11 @@ def bowl(w, *, x: Place = 1.5, y: Place = 0.8, condition_number: Condition = 10.
 
     Source: slide 12, moved away from 0.
     """
-    return quadratic(w - torch.stack([torch.ones_like(w[0]) * x, torch.ones_like(w[0]) * y]), condition_number=condition_number, angle=angle)
+    return quadratic(
+        w - torch.stack([torch.ones_like(w[0]) * x, torch.ones_like(w[0]) * y]),
+        condition_number=condition_number,
+        angle=angle,
+    )
 
 
 def l2_penalty(w, decay: Strength):

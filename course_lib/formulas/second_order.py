@@ -11,7 +11,7 @@ import torch
 from torch.func import grad, jacrev
 from torch.linalg import solve_ex, vector_norm
 
-from course_lib.formulas.signature import Decay, Range, Rate, Strength
+from course_lib.formulas.signature import Range, Rate, Strength
 
 TRIALS = 20  # of a line search
 DEEPEST = 10  # pairs that L-BFGS can remember
@@ -49,7 +49,7 @@ def exact_search(f, w, d):
     The quadratic model says how far to look, Ridders' method closes in.
     Source: slide 11; Ridders (1979).
     """
-    slope = lambda eta: grad(f)(w + eta * d) @ d  # noqa: E731
+    slope = lambda eta: grad(f)(w + eta * d) @ d
     curvature = d @ hessian(f, w) @ d
     model = -(grad(f)(w) @ d) / curvature
     low = torch.zeros_like(model)
@@ -119,7 +119,16 @@ def steepest_descent(w, g, t, f):
     return w - exact_search(f, w, -g) * g
 
 
-def backtracking_descent(w, g, t, f, *, lr: Rate = 1.0, shrink: Annotated[float, Range(0.1, 0.9, at_least=0.0, below=1.0)] = 0.5, c1: Strength = 1e-4):
+def backtracking_descent(
+    w,
+    g,
+    t,
+    f,
+    *,
+    lr: Rate = 1.0,
+    shrink: Annotated[float, Range(0.1, 0.9, at_least=0.0, below=1.0)] = 0.5,
+    c1: Strength = 1e-4,
+):
     """Against the gradient, with the first rate that lowers the loss enough.
 
     Source: Armijo (1966); slide 11.
@@ -165,11 +174,7 @@ def broyden_update(B, p, q, xi):
     """
     tau = q @ B @ q
     v = p / (p @ q) - B @ q / tau
-    C = (
-        torch.outer(p, p) / (p @ q)
-        - torch.outer(B @ q, q @ B) / tau
-        + xi * tau * torch.outer(v, v)
-    )
+    C = torch.outer(p, p) / (p @ q) - torch.outer(B @ q, q @ B) / tau + xi * tau * torch.outer(v, v)
     return torch.where(curved(p, q), B + C, B)
 
 
@@ -178,9 +183,8 @@ def bfgs_update(B, p, q):
 
     Source: slide 21; Broyden, Fletcher, Goldfarb and Shanno (1970).
     """
-    C = (
-        torch.outer(p, p) / (p @ q) * (1 + q @ B @ q / (p @ q))
-        - (torch.outer(B @ q, p) + torch.outer(p, q @ B)) / (p @ q)
+    C = torch.outer(p, p) / (p @ q) * (1 + q @ B @ q / (p @ q)) - (torch.outer(B @ q, p) + torch.outer(p, q @ B)) / (
+        p @ q
     )
     return torch.where(curved(p, q), B + C, B)
 
@@ -259,5 +263,6 @@ def lbfgs(w, g, t, f, P=history, Q=history, *, memory: Memory = 5.0):
 
 
 SECOND_ORDER = {
-    rule.__name__: rule for rule in (steepest_descent, backtracking_descent, newton, newton_backtracking, broyden, dfp, bfgs, lbfgs)
-}  # fmt: skip
+    rule.__name__: rule
+    for rule in (steepest_descent, backtracking_descent, newton, newton_backtracking, broyden, dfp, bfgs, lbfgs)
+}

@@ -81,7 +81,10 @@ class Signature:
 
     def initial(self, w: torch.Tensor, hyper: dict) -> dict[str, torch.Tensor]:
         """The state at t = 0: tensors of w's shape, or of the shape that a state's own function gives them."""
-        return {k: x(w) if callable(x) else torch.zeros_like(w) + (hyper[x] if isinstance(x, str) else x) for k, x in self.state.items()}
+        return {
+            k: x(w) if callable(x) else torch.zeros_like(w) + (hyper[x] if isinstance(x, str) else x)
+            for k, x in self.state.items()
+        }
 
 
 def signature(formula: Callable, inputs: tuple[str, ...] = STEP) -> Signature:
@@ -96,22 +99,34 @@ def signature(formula: Callable, inputs: tuple[str, ...] = STEP) -> Signature:
     try:
         parameters = list(inspect.signature(formula).parameters.values())
     except ValueError as error:
-        raise TypeError(f"{name} does not say which arguments it takes. Wrap it in a function like `{CONVENTION}`.") from error
+        raise TypeError(
+            f"{name} does not say which arguments it takes. Wrap it in a function like `{CONVENTION}`."
+        ) from error
     if inputs == STEP and [(p.name, p.default) for p in parameters[3:4]] == [(LOSS, inspect.Parameter.empty)]:
         inputs = (*STEP, LOSS)
     state, hyper = {}, {}
     keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     for position, p in enumerate(parameters):
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            raise TypeError(f"{name} takes *args or **kwargs, so its state and sliders have no names. Write each one out, as in `{CONVENTION}`.")
+            raise TypeError(
+                f"{name} takes *args or **kwargs, so its state and sliders have no names. Write each one out, as in `{CONVENTION}`."
+            )
         if p.kind is p.KEYWORD_ONLY:
             hyper[p.name] = _number(name, p, "hyperparameter", "its slider starts there")
         elif position >= len(inputs):
-            starts_at = callable(p.default) and p.default is not p.empty or isinstance(p.default, str) and p.default in keywords
-            state[p.name] = p.default if starts_at else _number(name, p, "state", "its value at t = 0; a hyperparameter stands after the `*`")
+            starts_at = (
+                callable(p.default) and p.default is not p.empty or isinstance(p.default, str) and p.default in keywords
+            )
+            state[p.name] = (
+                p.default
+                if starts_at
+                else _number(name, p, "state", "its value at t = 0; a hyperparameter stands after the `*`")
+            )
     given = len(parameters) - len(state) - len(hyper)
     if given < len(inputs):
-        raise TypeError(f"{name} takes {given} of the arguments ({', '.join(inputs)}). Its first ones must be these {len(inputs)}, in this order.")
+        raise TypeError(
+            f"{name} takes {given} of the arguments ({', '.join(inputs)}). Its first ones must be these {len(inputs)}, in this order."
+        )
     first = tuple(p.name for p in parameters[: len(inputs)])
     hints = _hints(formula)
     ranges = {k: _annotated_range(hints.get(k)) or inferred_range(k, v) for k, v in hyper.items()}
@@ -155,7 +170,16 @@ def _annotated_range(hint: Any) -> Range | None:
 
 def inferred_range(name: str, default: float) -> Range:
     """A range for a hyperparameter without annotation: by its usual name, else around its default."""
-    usual = {"lr": Rate, "eta": Rate, "eps": Tiny, "momentum": Decay, "beta": Decay, "gamma": Decay, "rho": Decay, "decay": Strength}
+    usual = {
+        "lr": Rate,
+        "eta": Rate,
+        "eps": Tiny,
+        "momentum": Decay,
+        "beta": Decay,
+        "gamma": Decay,
+        "rho": Decay,
+        "decay": Strength,
+    }
     known = usual.get(name.rstrip("0123456789_"))
     if known is not None:
         found = _annotated_range(known)
@@ -177,8 +201,16 @@ def step(rule: Callable, w, g, t, state, hyper: dict, f: Callable | None = None)
     values = result if isinstance(result, tuple) else (result,)
     if len(values) != 1 + len(state):
         promised = ", ".join(("w", *signature(rule).state))
-        raise TypeError(f"{signature(rule).name} returned {len(values)} value(s), but its signature promises {1 + len(state)}: return {promised}.")
+        raise TypeError(
+            f"{signature(rule).name} returned {len(values)} value(s), but its signature promises {1 + len(state)}: return {promised}."
+        )
     if getattr(values[0], "shape", None) != w.shape:
-        got = f"the shape {tuple(values[0].shape)}" if hasattr(values[0], "shape") else f"the type {type(values[0]).__name__}"
-        raise TypeError(f"{signature(rule).name} returned a w of {got}. Return the new parameters, of the shape {tuple(w.shape)}.")
+        got = (
+            f"the shape {tuple(values[0].shape)}"
+            if hasattr(values[0], "shape")
+            else f"the type {type(values[0]).__name__}"
+        )
+        raise TypeError(
+            f"{signature(rule).name} returned a w of {got}. Return the new parameters, of the shape {tuple(w.shape)}."
+        )
     return values[0], values[1:]

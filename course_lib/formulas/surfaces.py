@@ -88,7 +88,9 @@ class Surface:
     @staticmethod
     def of(formula: Callable) -> "Surface":
         """The course's entry for a surface; for a reader's own, the square from -2 to 2."""
-        return next((s for s in SURFACES.values() if s.formula is formula), None) or Surface(formula, ((-2, 2), (-2, 2)), (-1.5, 1.0))
+        return next((s for s in SURFACES.values() if s.formula is formula), None) or Surface(
+            formula, ((-2, 2), (-2, 2)), (-1.5, 1.0)
+        )
 
 
 _HIMMELBLAU_MINIMA = (
@@ -101,7 +103,9 @@ _HIMMELBLAU_MINIMA = (
 SURFACES = {
     s.formula.__name__: s
     for s in (
-        Surface(quadratic, ((-2.5, 2.5), (-1.6, 1.6)), (-2.2, 1.2), lambda condition_number=10.0, angle=0.0: ((0.0, 0.0),)),
+        Surface(
+            quadratic, ((-2.5, 2.5), (-1.6, 1.6)), (-2.2, 1.2), lambda condition_number=10.0, angle=0.0: ((0.0, 0.0),)
+        ),
         Surface(ravine, ((-2.5, 2.5), (-1.2, 1.2)), (-2.2, 0.8), lambda width=0.1, slope=0.1: ((0.0, 0.0),)),
         Surface(saddle, ((-2.0, 2.0), (-1.8, 1.8)), (-1.5, 0.01), lambda: ((0.0, 1.0), (0.0, -1.0))),
         Surface(rosenbrock, ((-2.0, 2.0), (-1.0, 3.0)), (-1.2, 1.0), lambda a=1.0, b=100.0: ((a, a**2),)),

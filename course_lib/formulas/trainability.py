@@ -27,9 +27,7 @@ def training_error(W, V, x, y):
     return squared_error(one_hidden_layer(W, V, x), y)
 
 
-def two_rates(
-    W, V, x, y, *, lr_1: LayerRate = 1.0, lr_2: LayerRate = 0.3
-):
+def two_rates(W, V, x, y, *, lr_1: LayerRate = 1.0, lr_2: LayerRate = 0.3):
     """One step of gradient descent, each layer with its own rate.
 
     Equals torch.optim.SGD with a parameter group for each layer.

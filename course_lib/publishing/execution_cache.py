@@ -8,7 +8,14 @@ from pathlib import Path
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
 
-PATTERNS = ("requirements.txt", "course_lib/**/*.py", "course_lib/**/*.js", "course_lib/**/*.css", "course_lib/**/*.mplstyle", "course_lib/**/*.json")
+PATTERNS = (
+    "requirements.txt",
+    "course_lib/**/*.py",
+    "course_lib/**/*.js",
+    "course_lib/**/*.css",
+    "course_lib/**/*.mplstyle",
+    "course_lib/**/*.json",
+)
 
 
 def cache_key(root: Path) -> str:
@@ -34,4 +41,6 @@ def execute_stale(cache_path: Path, notebooks: Sequence[Path], timeout: int) -> 
         cache.add_nb_to_project(str(path))
     quiet = logging.getLogger(__name__)
     quiet.setLevel(logging.WARNING)  # its processes would otherwise tell of their end
-    load_executor("local-parallel", cache, logger=quiet).run_and_cache(filter_uris=[str(path) for path in notebooks], timeout=timeout)
+    load_executor("local-parallel", cache, logger=quiet).run_and_cache(
+        filter_uris=[str(path) for path in notebooks], timeout=timeout
+    )

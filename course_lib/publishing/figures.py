@@ -75,7 +75,10 @@ def add_page_files(app, pagename, templatename, context, doctree) -> None:
     if 'class="course-figure"' in outputs:
         app.add_css_file(f"course/{STYLE.name}")
         app.add_css_file("course/mount.css")
-        for name in ("figures.js", "mount.js"):  # async: a deferred script would wait for the theme's icons and for MathJax
+        for name in (
+            "figures.js",
+            "mount.js",
+        ):  # async: a deferred script would wait for the theme's icons and for MathJax
             app.add_js_file(f"course/{name}", loading_method="async", priority=100)
     if 'class="course-plot"' in outputs:
         app.add_css_file("course/plots.css")

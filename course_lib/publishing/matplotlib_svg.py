@@ -36,7 +36,9 @@ def inline(svg: str, alt: str) -> str:
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
     for element in root.iter():
         element.tag = _local(element.tag)
-        element.attrib = {_local(key): _rewrite(value, prefix) for key, value in element.items() if key != "id" or value in used}
+        element.attrib = {
+            _local(key): _rewrite(value, prefix) for key, value in element.items() if key != "id" or value in used
+        }
         if "id" in element.attrib:
             element.set("id", prefix + element.get("id"))
     root.attrib.pop("version", None)

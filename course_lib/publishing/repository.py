@@ -44,7 +44,9 @@ def parse(url: str) -> Repository:
     parts = urlsplit(url)
     path = parts.path.strip("/").removesuffix(".git").split("/")
     if parts.scheme != "https" or not parts.netloc or len(path) != 2 or not all(path):
-        raise ValueError(f"{url!r} is no repository: write https://HOST/OWNER/NAME, as in repository: url: of _config.yml.")
+        raise ValueError(
+            f"{url!r} is no repository: write https://HOST/OWNER/NAME, as in repository: url: of _config.yml."
+        )
     return Repository(parts.netloc.lower(), *path)
 
 

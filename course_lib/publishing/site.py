@@ -32,7 +32,10 @@ def write_site(out: Path, root: Path = ROOT) -> Path:
     for source in sorted((root / "book").rglob("*.ipynb")):
         page = source.relative_to(root / "book")
         if not any(part.startswith(".") for part in page.parts):
-            for target in (out / "notebooks" / page, out / "_sources" / "book" / page):  # the second is a page's download button
+            for target in (
+                out / "notebooks" / page,
+                out / "_sources" / "book" / page,
+            ):  # the second is a page's download button
                 publish(source, target, _address(wheel, target, site_address(root)))
     return wheel
 
@@ -69,7 +72,11 @@ def main() -> None:
         wheel = write_site(out)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
-    served = f"for {site_address(ROOT)}" if site_address(ROOT) else "for no known address: its notebooks look for the wheel in this folder"
+    served = (
+        f"for {site_address(ROOT)}"
+        if site_address(ROOT)
+        else "for no known address: its notebooks look for the wheel in this folder"
+    )
     print(f"The site: {out}, {served}. The wheel: {wheel.name}, {wheel.stat().st_size // 1024} KB.")
 
 

@@ -18,7 +18,9 @@ c.IPKernelApp.log_level = "ERROR"
 
 def setup(app):
     """Connects the extension to Sphinx."""
-    os.environ["COURSE_BOOK"] = "1"  # the notebooks' kernels inherit it: a Figure then gives its state in place of a widget
+    os.environ["COURSE_BOOK"] = (
+        "1"  # the notebooks' kernels inherit it: a Figure then gives its state in place of a widget
+    )
     app.connect("config-inited", _configure)
     app.connect("env-before-read-docs", _execute)
     app.connect("html-page-context", figures.add_page_files)
@@ -35,7 +37,9 @@ def _configure(app, config):
     config.html_static_path.append(str(build / ".course_static"))
     config.nb_ipywidgets_js = {}  # no require.js and no html-manager from another host
     config.nb_execution_cache_path = str(build / ".jupyter_cache" / cache_key(root))
-    config.html_theme_options.setdefault("navbar_persistent", [])  # else the theme adds a second header with a second search
+    config.html_theme_options.setdefault(
+        "navbar_persistent", []
+    )  # else the theme adds a second header with a second search
     _set_repository(config.html_theme_options, find_repository(root))
     _set_kernels(build / ".ipython")
 
@@ -44,7 +48,9 @@ def _execute(app, env, docnames):
     """Executes the pages that changed before Sphinx reads them. One alone it can execute itself."""
     notebooks = [path for path in map(Path, map(env.doc2path, docnames)) if path.suffix == ".ipynb"]
     if len(notebooks) > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # side by side, a kernel's second thread would take another one's processor
+        os.environ.setdefault(
+            "OMP_NUM_THREADS", "1"
+        )  # side by side, a kernel's second thread would take another one's processor
         execute_stale(Path(app.config.nb_execution_cache_path), notebooks, app.config.nb_execution_timeout)
 
 
@@ -70,4 +76,6 @@ def _add_colab_button(app, pagename, templatename, context, doctree):
         return
     if url := repository.colab(pagename.removeprefix("book/")):
         tooltip = "Open this page as a notebook in Colab"
-        context["header_buttons"].insert(0, {"type": "link", "url": url, "text": "Colab", "tooltip": tooltip, "classes": "fs-6"})
+        context["header_buttons"].insert(
+            0, {"type": "link", "url": url, "text": "Colab", "tooltip": tooltip, "classes": "fs-6"}
+        )

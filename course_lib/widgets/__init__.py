@@ -13,4 +13,17 @@ from course_lib.widgets.ridge import Ridge
 from course_lib.widgets.secant_ellipse import SecantEllipse
 from course_lib.widgets.trainability import Trainability
 
-__all__ = ["DecayMap", "Descent", "Figure", "Fit", "LocalModel", "Map", "MiniBatch", "Race", "RateMap", "Ridge", "SecantEllipse", "Trainability"]
+__all__ = [
+    "DecayMap",
+    "Descent",
+    "Figure",
+    "Fit",
+    "LocalModel",
+    "Map",
+    "MiniBatch",
+    "Race",
+    "RateMap",
+    "Ridge",
+    "SecantEllipse",
+    "Trainability",
+]

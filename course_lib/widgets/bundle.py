@@ -36,13 +36,19 @@ def _add(path: Path, parts: dict[Path, str], importers: tuple[Path, ...]) -> Non
         _add((path.parent / found["path"]).resolve(), parts, (*importers, path))
     body = _IMPORT.sub(lambda found: _constant(path, found), text)
     if re.search(r"^\s*import[\s{*]", body, re.M):
-        raise ValueError(f'{path.name} has an import that the bundle does not understand. Write `import {{ name }} from "./file.js";` on one line.')
+        raise ValueError(
+            f'{path.name} has an import that the bundle does not understand. Write `import {{ name }} from "./file.js";` on one line.'
+        )
     parts[path] = _entry(body, path) if not importers else _module(body, path)
 
 
 def _constant(path: Path, found: re.Match) -> str:
     module = _variable((path.parent / found["path"]).resolve())
-    return f"const {found['all']} = {module};" if found["all"] else f"const {{{found['names'].replace(' as ', ': ')}}} = {module};"
+    return (
+        f"const {found['all']} = {module};"
+        if found["all"]
+        else f"const {{{found['names'].replace(' as ', ': ')}}} = {module};"
+    )
 
 
 def _module(body: str, path: Path) -> str:
@@ -52,7 +58,9 @@ def _module(body: str, path: Path) -> str:
     result = ", ".join([*names, *(f"{pair[-1]}: {pair[0]}" for pair in pairs)])
     body = _LISTED.sub("", _DECLARED.sub("", body)).rstrip()
     if re.search(r"^\s*export\b", body, re.M):
-        raise ValueError(f"{path.name} has an export that the bundle does not understand. Write `export function name` or `export const name`.")
+        raise ValueError(
+            f"{path.name} has an export that the bundle does not understand. Write `export function name` or `export const name`."
+        )
     return f"const {_variable(path)} = (() => {{\n{body}\nreturn {{ {result} }};\n}})();"
 
 

@@ -4,17 +4,65 @@ from typing import get_args
 
 from course_lib.formulas.signature import Range, Signature, Tiny
 
-_GREEK = dict(zip("alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(), "αβγδεκλμνξρστφψω", strict=True)) | {
-    "delta": "Δ", "lr": "η", "eta": "η", "eta_min": "ηₘᵢₙ", "eta_max": "ηₘₐₓ", "eps": "ε", "decay": "λ", "momentum": "m", "condition_number": "κ", "angle": "∠", "damping": "μ", "lr_1": "η₁", "lr_2": "η₂", "scale": "s",
-}  # fmt: skip
+_GREEK = dict(
+    zip(
+        "alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(),
+        "αβγδεκλμνξρστφψω",
+        strict=True,
+    )
+) | {
+    "delta": "Δ",
+    "lr": "η",
+    "eta": "η",
+    "eta_min": "ηₘᵢₙ",
+    "eta_max": "ηₘₐₓ",
+    "eps": "ε",
+    "decay": "λ",
+    "momentum": "m",
+    "condition_number": "κ",
+    "angle": "∠",
+    "damping": "μ",
+    "lr_1": "η₁",
+    "lr_2": "η₂",
+    "scale": "s",
+}
 _NAMES = {
-    "lr": "learning rate", "eps": "epsilon", "decay": "weight decay", "lbfgs": "L-BFGS",
-    "lr_1": "rate of layer 1", "lr_2": "rate of layer 2", "scale": "scale of the weights",
-    "newton_backtracking": "Newton with backtracking", "backtracking_descent": "descent with backtracking",
+    "lr": "learning rate",
+    "eps": "epsilon",
+    "decay": "weight decay",
+    "lbfgs": "L-BFGS",
+    "lr_1": "rate of layer 1",
+    "lr_2": "rate of layer 2",
+    "scale": "scale of the weights",
+    "newton_backtracking": "Newton with backtracking",
+    "backtracking_descent": "descent with backtracking",
 } | {
     name.lower(): name
-    for name in ("SGD", "SGDW", "Nesterov", "Rprop", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam", "Lion", "Muon", "Newton", "Broyden", "DFP", "BFGS", "Rosenbrock", "Beale", "Himmelblau")
-}  # fmt: skip
+    for name in (
+        "SGD",
+        "SGDW",
+        "Nesterov",
+        "Rprop",
+        "Adagrad",
+        "Adadelta",
+        "RMSprop",
+        "Adam",
+        "AdamW",
+        "AMSGrad",
+        "Adamax",
+        "NAdam",
+        "RAdam",
+        "Lion",
+        "Muon",
+        "Newton",
+        "Broyden",
+        "DFP",
+        "BFGS",
+        "Rosenbrock",
+        "Beale",
+        "Himmelblau",
+    )
+}
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -43,9 +91,23 @@ def control(owner: Signature, name: str, value: float) -> dict:
     r = owner.ranges[name]
     low, high = min(r.low, value), max(r.high, value)
     scale = "linear" if (r.scale == "log" and low <= 0) or (r.scale == "decay" and high >= 1) else r.scale
-    return {"name": name, "symbol": symbol(name), "label": label(name), "range": vars(Range(low, high, scale)) | {"at_least": None, "below": None}, "initial": value}
+    return {
+        "name": name,
+        "symbol": symbol(name),
+        "label": label(name),
+        "range": vars(Range(low, high, scale)) | {"at_least": None, "below": None},
+        "initial": value,
+    }
 
 
-def own_control(name: str, r: Range, value: float, symbol: str | None = None, label: str | None = None, whole: bool = False) -> dict:
+def own_control(
+    name: str, r: Range, value: float, symbol: str | None = None, label: str | None = None, whole: bool = False
+) -> dict:
     """The same for a number of the figure itself, such as its steps; `whole` for one that is counted."""
-    return {"name": name, "symbol": symbol or name, "label": label or name, "range": {"low": min(r.low, value), "high": r.high, "scale": r.scale, "whole": whole}, "initial": value}
+    return {
+        "name": name,
+        "symbol": symbol or name,
+        "label": label or name,
+        "range": {"low": min(r.low, value), "high": r.high, "scale": r.scale, "whole": whole},
+        "initial": value,
+    }

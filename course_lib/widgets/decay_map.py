@@ -35,15 +35,25 @@ class DecayMap(Figure):
     decay = traitlets.Float().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, pair: str = "adam", *, axis: str = "decay", view: str = "validation", lr: float = 0.01, decay: float = 1.0):
+    def __init__(
+        self, pair: str = "adam", *, axis: str = "decay", view: str = "validation", lr: float = 0.01, decay: float = 1.0
+    ):
         initial = {"pair": pair, "axis": axis, "view": view, "lr": lr, "decay": decay}
         super().__init__(figure="decay_map", **initial)
-        self.spec = {"initial": initial, "worst": WORST, "pairs": {key: {"title": title, "maps": [_shown(name) for name in names]} for key, (title, names) in PAIRS.items()}}
+        self.spec = {
+            "initial": initial,
+            "worst": WORST,
+            "pairs": {
+                key: {"title": title, "maps": [_shown(name) for name in names]} for key, (title, names) in PAIRS.items()
+            },
+        }
 
     @traitlets.validate("lr", "decay")
     def _above_zero(self, proposal):
         if not 0 < proposal["value"] < math.inf:
-            raise ValueError(f"{proposal['trait'].name} must be above 0 and finite, as the map's axes are logarithmic, got {proposal['value']}.")
+            raise ValueError(
+                f"{proposal['trait'].name} must be above 0 and finite, as the map's axes are logarithmic, got {proposal['value']}."
+            )
         return proposal["value"]
 
     @property
@@ -63,8 +73,13 @@ class DecayMap(Figure):
     def alt(self) -> str:
         """The figure's result in words."""
         maps, (i, j) = self.spec["pairs"][self.pair]["maps"], self.cell
-        valleys = "; ".join(f"{shown['label']}: decay ∝ rate to the power {shown['slope']:.2f} ± {shown['spread']:.2f}, theory says {shown['predicted']}" for shown in maps)
-        losses = ", ".join(f"{label} {'diverged' if loss is None else f'{loss:.3g}'}" for label, loss in self.losses.items())
+        valleys = "; ".join(
+            f"{shown['label']}: decay ∝ rate to the power {shown['slope']:.2f} ± {shown['spread']:.2f}, theory says {shown['predicted']}"
+            for shown in maps
+        )
+        losses = ", ".join(
+            f"{label} {'diverged' if loss is None else f'{loss:.3g}'}" for label, loss in self.losses.items()
+        )
         return (
             f"Two maps of the validation loss of real networks over weight decay and learning rate, {PAIRS[self.pair][0]}. The best decay for each rate, "
             f"{valleys}. At learning rate {maps[0]['rates'][i]:.3g} and decay {maps[0]['decays'][i][j]:.3g}: {losses}."
@@ -81,7 +96,16 @@ def _shown(name: str) -> dict:
     slope, spread = decay_map.slope(found)
     curves = {key: [[cell[1:] for cell in row] for row in found[key]] for key in ("val", "norm")}
     fixed = {key: found[key] for key in ("rates", "decays", "train")}
-    return fixed | curves | {
-        "label": LABELS[rule], "color": f"var(--cf-rule-{rule})", "steps": found["steps"][1:], "valley": decay_map.valley(found),
-        "slope": slope, "spread": spread, "predicted": PREDICTED[name],
-    }  # fmt: skip
+    return (
+        fixed
+        | curves
+        | {
+            "label": LABELS[rule],
+            "color": f"var(--cf-rule-{rule})",
+            "steps": found["steps"][1:],
+            "valley": decay_map.valley(found),
+            "slope": slope,
+            "spread": spread,
+            "predicted": PREDICTED[name],
+        }
+    )

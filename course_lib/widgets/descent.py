@@ -15,7 +15,6 @@ from course_lib.formulas.surfaces import Surface, quadratic
 from course_lib.widgets.adjustable import Adjustable
 from course_lib.widgets.controls import control, is_tiny, label, symbol
 
-
 MOST_STEPS = 10_000
 
 
@@ -41,20 +40,40 @@ class Descent(Adjustable):
     spec = traitlets.Dict().tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, rule: Callable | Sequence[Callable], surface: Callable = quadratic, *, start=None, steps: int = 100, domain=None, watch: bool = False, **hyper):
+    def __init__(
+        self,
+        rule: Callable | Sequence[Callable],
+        surface: Callable = quadratic,
+        *,
+        start=None,
+        steps: int = 100,
+        domain=None,
+        watch: bool = False,
+        **hyper,
+    ):
         self._rules = _named(rule)
         self._surface = Surface.of(surface)
         both = [hyperparameters(one, surface) for one in self._rules.values()]
-        defaults = {k: v for own in reversed(both) for k, v in own.items()}  # where rules share a name, the first one's default
+        defaults = {
+            k: v for own in reversed(both) for k, v in own.items()
+        }  # where rules share a name, the first one's default
         self._signatures = [*map(signature, self._rules.values()), signature(surface, inputs=("w",))]
-        self._hyper = tuple(dict.fromkeys(k for s in self._signatures for k in s.hyper))  # the rules', then the surface's
+        self._hyper = tuple(
+            dict.fromkeys(k for s in self._signatures for k in s.hyper)
+        )  # the rules', then the surface's
         for name in hyper:
             if name not in defaults:
-                raise TypeError(f"Unknown hyperparameter `{name}`. {' and '.join(self._rules)} on {surface.__name__} has: {', '.join(defaults)}.")
+                raise TypeError(
+                    f"Unknown hyperparameter `{name}`. {' and '.join(self._rules)} on {surface.__name__} has: {', '.join(defaults)}."
+                )
         _check_names(defaults)
         values = {name: float(value) for name, value in (defaults | hyper).items()}
         of_surface = self._signatures[-1].hyper
-        shown = [name for name in self._hyper if name in hyper or name not in of_surface and not is_tiny(self._owner(name), name)]
+        shown = [
+            name
+            for name in self._hyper
+            if name in hyper or name not in of_surface and not is_tiny(self._owner(name), name)
+        ]
         start = _point(self._surface.start if start is None else start)
         super().__init__(figure="descent", start=start, steps=steps, step=steps)
         self._add_hyperparameters(values)
@@ -63,7 +82,9 @@ class Descent(Adjustable):
         self.code = self._javascript()
         self.spec = {
             "title": f"{' and '.join(map(label, self._rules))} on {label(surface.__name__)}",
-            "runs": [{"key": f"run{k}", "label": label(name), "color": _color(name, k)} for k, name in enumerate(self._rules)],
+            "runs": [
+                {"key": f"run{k}", "label": label(name), "color": _color(name, k)} for k, name in enumerate(self._rules)
+            ],
             "watched": self._watched() if watch else [],
             "domain": _domain(self._surface.domain if domain is None else domain),
             "controls": [control(self._owner(name), name, values[name]) for name in shown],
@@ -82,12 +103,21 @@ class Descent(Adjustable):
                 columns = [*range(column, column + x.numel())]
                 column += x.numel()
                 if x.shape == (2,):  # a number for each coordinate
-                    watched.append({"key": f"run{k}", "title": f"{symbol(state)}, {label(name)}" if several else symbol(state), "color": _color(name, k), "columns": columns})
+                    watched.append(
+                        {
+                            "key": f"run{k}",
+                            "title": f"{symbol(state)}, {label(name)}" if several else symbol(state),
+                            "color": _color(name, k),
+                            "columns": columns,
+                        }
+                    )
         return watched
 
     def _javascript(self) -> str:
         surface = self._surface.formula
-        loops = [javascript.loop(f"run{k}", trace_descent(rule, surface)) for k, rule in enumerate(self._rules.values())]
+        loops = [
+            javascript.loop(f"run{k}", trace_descent(rule, surface)) for k, rule in enumerate(self._rules.values())
+        ]
         parts = [*loops, javascript.function("loss", trace_surface(surface))]
         if points := trace_minima(self._surface):
             parts.append(javascript.function("minima", points))
@@ -105,7 +135,9 @@ class Descent(Adjustable):
 
     def _sweep(self, rule: Callable, steps: int) -> torch.Tensor:
         known = set(signature(rule).hyper) | set(self._signatures[-1].hyper)
-        return sweep(rule, self._surface.formula, self.start, steps, **{k: v for k, v in self.hyper.items() if k in known})[:, 0]
+        return sweep(
+            rule, self._surface.formula, self.start, steps, **{k: v for k, v in self.hyper.items() if k in known}
+        )[:, 0]
 
     @property
     def path(self) -> torch.Tensor | dict[str, torch.Tensor]:
@@ -129,13 +161,19 @@ class Descent(Adjustable):
     def alt(self) -> str:
         """The figure's result in words."""
         settings = ", ".join(f"{label(c['name'])} {getattr(self, c['name']):g}" for c in self.spec["controls"])
-        return f"{self.spec['title']}, from ({self.start[0]:g}, {self.start[1]:g}), {settings}. " + " ".join(map(self._outcome, self._rules))
+        return f"{self.spec['title']}, from ({self.start[0]:g}, {self.start[1]:g}), {settings}. " + " ".join(
+            map(self._outcome, self._rules)
+        )
 
     def _outcome(self, name: str) -> str:
         path = self._sweep(self._rules[name], self.steps)
         there = {k: torch.tensor(getattr(self, k), dtype=path.dtype) for k in self._signatures[-1].hyper}
         first, last = (self._surface.formula(w, **there).item() for w in (path[0], path[-1]))
-        end = f"goes from {first:.3g} to {last:.3g}" if torch.isfinite(path[-1]).all() and last <= 1e3 * max(first, 1.0) else f"diverges from {first:.3g}"
+        end = (
+            f"goes from {first:.3g} to {last:.3g}"
+            if torch.isfinite(path[-1]).all() and last <= 1e3 * max(first, 1.0)
+            else f"diverges from {first:.3g}"
+        )
         return f"With {label(name)} the loss {end} in {self.steps} steps."
 
 
@@ -146,7 +184,9 @@ def _named(rule: Callable | Sequence[Callable]) -> dict[str, Callable]:
         raise ValueError("Descent needs at least one rule, got an empty list.")
     named = {signature(one).name: one for one in rules}
     if len(named) < len(rules):
-        raise ValueError(f"Two rules have the same name: {', '.join(signature(one).name for one in rules)}. Give each its own.")
+        raise ValueError(
+            f"Two rules have the same name: {', '.join(signature(one).name for one in rules)}. Give each its own."
+        )
     return named
 
 
@@ -155,7 +195,9 @@ def _check_names(names) -> None:
     keywords = inspect.signature(Descent.__init__).parameters
     for name in names:
         if hasattr(Descent, name) or name in keywords:
-            raise TypeError(f"A hyperparameter of a figure can't be called `{name}`: the figure has a `{name}` of its own. Rename it, as in `my_{name}`.")
+            raise TypeError(
+                f"A hyperparameter of a figure can't be called `{name}`: the figure has a `{name}` of its own. Rename it, as in `my_{name}`."
+            )
 
 
 def _color(name: str, k: int) -> str:

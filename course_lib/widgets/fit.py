@@ -86,7 +86,9 @@ class Fit(Figure):
         if name not in self._models:
             raise TypeError(f"Unknown model {model!r}. There are {', '.join(MODELS)}, or give a function of (x, w).")
         own = {"w": w, "domain": domain, "lr": lr}
-        self._examples = {key: _example(EXAMPLES.get(key), x, y, **(own if key == name else {})) for key in self._models}
+        self._examples = {
+            key: _example(EXAMPLES.get(key), x, y, **(own if key == name else {})) for key in self._models
+        }
         first = self._examples[name]
         self._count = len(first.x)
         super().__init__(figure="fit", model=name, w=list(first.w), x=list(first.x), y=list(first.y), lr=first.lr)
@@ -135,7 +137,9 @@ class Fit(Figure):
         return self._loss_and_gradient()[1]
 
     def _loss_and_gradient(self) -> tuple[torch.Tensor, torch.Tensor]:
-        gradient, loss = grad_and_value(_objective(self._models[self.model]))(_double(self.w), _double(self.x), _double(self.y))
+        gradient, loss = grad_and_value(_objective(self._models[self.model]))(
+            _double(self.w), _double(self.x), _double(self.y)
+        )
         return loss, gradient
 
     @property
@@ -158,13 +162,20 @@ def _javascript(name: str, model: Callable, count: int) -> str:
 
     def at(point, rate):
         gradient, loss = grad_and_value(objective)(point["w"], point["x"], point["y"])
-        return {"loss": loss, "gradient": gradient, "length": torch.linalg.vector_norm(gradient), "next": gradient_descent(point["w"], gradient, 1, **rate)}
+        return {
+            "loss": loss,
+            "gradient": gradient,
+            "length": torch.linalg.vector_norm(gradient),
+            "next": gradient_descent(point["w"], gradient, 1, **rate),
+        }
 
     data = {"w": (2,), "x": (count,), "y": (count,)}
     programs = {
         "loss": trace(lambda point: {"loss": objective(**point)}, data, name=f"loss of {name}"),
         "at": trace(at, data, {"lr": ()}, name=f"one step with {name}"),
-        "predict": trace(lambda point: {"prediction": model(**point)}, {"x": (1,), "w": (2,)}, name=f"prediction of {name}"),
+        "predict": trace(
+            lambda point: {"prediction": model(**point)}, {"x": (1,), "w": (2,)}, name=f"prediction of {name}"
+        ),
     }
     return "\n".join(javascript.function(f"{name}_{key}", program) for key, program in programs.items())
 
@@ -175,11 +186,16 @@ def _example(known: Example | None, x, y, w=None, domain=None, lr=None) -> Examp
     given = {"w": w, "x": x, "y": y, "domain": domain, "lr": lr}
     example = replace(known, **{key: value for key, value in given.items() if value is not None})
     if not 1 <= len(example.x) == len(example.y) <= MOST_POINTS:
-        raise ValueError(f"x and y must have the same number of values, 1 to {MOST_POINTS}, got {len(example.x)} and {len(example.y)}.")
+        raise ValueError(
+            f"x and y must have the same number of values, 1 to {MOST_POINTS}, got {len(example.x)} and {len(example.y)}."
+        )
     (x0, x1), (y0, y1) = sides = [[float(v) for v in side] for side in example.domain]
     if not (x0 < x1 and y0 < y1):
         raise ValueError(f"domain must be ((θ0 low, θ0 high), (θ1 low, θ1 high)), got {domain}.")
-    numbers = {key: tuple(_numbers(key, getattr(example, key), count)) for key, count in (("w", 2), ("x", len(example.x)), ("y", len(example.y)))}
+    numbers = {
+        key: tuple(_numbers(key, getattr(example, key), count))
+        for key, count in (("w", 2), ("x", len(example.x)), ("y", len(example.y)))
+    }
     return replace(example, domain=sides, **numbers)
 
 

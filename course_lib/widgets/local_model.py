@@ -3,7 +3,6 @@
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import traitlets
@@ -14,45 +13,14 @@ from course_lib.formulas.local_model import judge
 from course_lib.formulas.optimizers import gradient_descent
 from course_lib.formulas.second_order import hessian, newton, quadratic_model
 from course_lib.formulas.signature import Range, signature
-from course_lib.formulas.surfaces import Surface, himmelblau, quadratic, rosenbrock, saddle
 from course_lib.widgets.controls import control, label
 from course_lib.widgets.figure import Figure
+from course_lib.widgets.local_model_examples import EXAMPLES, Example
 
 DIRECTIONS = {"newton": "Newton's step", "gradient": "the gradient step"}
 RATES = Range(0.0, 2.0)  # of Newton's step, whose natural rate is 1
 LONGEST_TRAIL = 200
 PROGRAMS = ("loss", "model", "along", "at")
-
-
-@dataclass(frozen=True)
-class Example:
-    """A surface, the part of the plane to draw, a point that is worth a look, and a learning rate that suits the surface."""
-
-    formula: Callable
-    domain: tuple[tuple[float, float], tuple[float, float]]
-    w: tuple[float, float]
-    gradient_lr: float
-    minima: tuple[tuple[float, float], ...] = ()
-
-    @staticmethod
-    def of(surface: Callable) -> "Example":
-        """What is known about a function, one of the reader's own too."""
-        known = Surface.of(surface)
-        return next((e for e in EXAMPLES.values() if e.formula is surface), None) or Example(surface, known.domain, known.start, 0.01, known.minima())
-
-
-def canyon(w):
-    """The quadratic of slide 12, of condition number 5."""
-    return quadratic(w, condition_number=5.0)
-
-
-# All square, so that nothing on the page moves when another one is chosen. Newton's walk on rosenbrock leaves its usual domain.
-EXAMPLES = {
-    "quadratic": Example(canyon, ((-2.5, 2.5), (-2.5, 2.5)), (2.0, 0.6), 0.38, ((0.0, 0.0),)),
-    "saddle": Example(saddle, ((-2.0, 2.0), (-2.0, 2.0)), (-1.2, 0.4), 0.3, Surface.of(saddle).minima()),
-    "himmelblau": Example(himmelblau, ((-6.0, 6.0), (-6.0, 6.0)), (3.8, 3.4), 0.014, Surface.of(himmelblau).minima()),
-    "rosenbrock": Example(rosenbrock, ((-3.2, 3.2), (-3.6, 2.8)), (-1.2, 1.0), 0.001, Surface.of(rosenbrock).minima()),
-}
 
 
 class LocalModel(Figure):
@@ -81,20 +49,37 @@ class LocalModel(Figure):
     _judged = None  # what was computed last, and for which state
 
     def __init__(
-        self, surface: str | Callable = "rosenbrock", *, w=None, damping: float = 0.0, lr: float = 1.0, gradient_lr: float | None = None,
+        self,
+        surface: str | Callable = "rosenbrock",
+        *,
+        w=None,
+        damping: float = 0.0,
+        lr: float = 1.0,
+        gradient_lr: float | None = None,
         direction: str = "newton",
-    ):  # fmt: skip
+    ):
         self._examples = {_name(surface): Example.of(_loss(surface))} if callable(surface) else EXAMPLES
         name = _name(surface) if callable(surface) else surface
         if name not in self._examples:
             raise TypeError(f"Unknown surface {surface!r}. There are {', '.join(EXAMPLES)}, or give a function of w.")
         own = self._examples[name]
-        settings = {"damping": damping, "lr": lr, "gradient_lr": own.gradient_lr if gradient_lr is None else gradient_lr}
+        settings = {
+            "damping": damping,
+            "lr": lr,
+            "gradient_lr": own.gradient_lr if gradient_lr is None else gradient_lr,
+        }
         state = {"surface": name, "w": list(own.w if w is None else w), "trail": [], "direction": direction} | settings
         super().__init__(figure="local_model", **state)
         self.spec = {
             "surfaces": [
-                {"name": key, "label": label(key), "domain": one.domain, "w": list(one.w), "gradient_lr": one.gradient_lr, "minima": one.minima}
+                {
+                    "name": key,
+                    "label": label(key),
+                    "domain": one.domain,
+                    "w": list(one.w),
+                    "gradient_lr": one.gradient_lr,
+                    "minima": one.minima,
+                }
                 for key, one in self._examples.items()
             ],
             "fields": [[key, x.numel()] for key, x in self._now.items()],
@@ -139,7 +124,10 @@ class LocalModel(Figure):
         settings = {name: getattr(self, name) for name in ("damping", "lr", "gradient_lr")}
         key = (self.surface, *self.w, *settings.values())
         if self._judged is None or self._judged[0] != key:
-            self._judged = key, judge(self._formula, _double(self.w), **{name: _double(x) for name, x in settings.items()})
+            self._judged = (
+                key,
+                judge(self._formula, _double(self.w), **{name: _double(x) for name, x in settings.items()}),
+            )
         return self._judged[1]
 
     @property
@@ -221,7 +209,9 @@ class LocalModel(Figure):
         if direction not in DIRECTIONS:
             raise ValueError(f"direction must be {' or '.join(map(repr, DIRECTIONS))}, got {direction!r}.")
         if direction == "newton" and self.newton_step is None:
-            raise ValueError(f"H + μI is singular at w = {self.w}, so Newton's step does not exist. Change damping, or move w.")
+            raise ValueError(
+                f"H + μI is singular at w = {self.w}, so Newton's step does not exist. Change damping, or move w."
+            )
         end = self._now[f"{direction}_end"].tolist()
         self.trail, self.w = [*self.trail, self.w], end
 
@@ -239,7 +229,11 @@ class LocalModel(Figure):
         """The figure's result in words."""
         low, high = self.curvatures
         flat = "no single stationary point" if self.stationary is None else f"a {self.kind} at {_pair(self.stationary)}"
-        damped = f" Damping {self.damping:g} makes the curvatures {' and '.join(f'{x:.3g}' for x in self.damped_curvatures)}." if self.damping else ""
+        damped = (
+            f" Damping {self.damping:g} makes the curvatures {' and '.join(f'{x:.3g}' for x in self.damped_curvatures)}."
+            if self.damping
+            else ""
+        )
         return (
             f"Contours of the loss {label(self.surface)} and of its quadratic model at {_pair(self.w)}, where the loss is {self.loss:.3g}. "
             f"The model has the curvatures {low:.3g} and {high:.3g} and {flat}.{damped} {self._in_words('newton')} {self._in_words('gradient')}"
@@ -248,10 +242,14 @@ class LocalModel(Figure):
     def _in_words(self, direction: str) -> str:
         if direction == "newton" and self.newton_step is None:
             return "H + μI is singular, so Newton's step does not exist."
-        end, promised, reached, ratio = (self._now[f"{direction}_{name}"] for name in ("end", "promised", "reached", "ratio"))
+        end, promised, reached, ratio = (
+            self._now[f"{direction}_{name}"] for name in ("end", "promised", "reached", "ratio")
+        )
         shown = "" if ratio.isnan() else f", {ratio:.3g} of the promised change"
         step = DIRECTIONS[direction].capitalize() if direction == "gradient" else DIRECTIONS[direction]
-        return f"{step} ends at {_pair(end)}: the model promises {promised:.3g}, the loss there is {reached:.3g}{shown}."
+        return (
+            f"{step} ends at {_pair(end)}: the model promises {promised:.3g}, the loss there is {reached:.3g}{shown}."
+        )
 
 
 def kind(curvatures: tuple[float, float]) -> str:
@@ -277,9 +275,13 @@ def _javascript(name: str, f: Callable) -> str:
     settings = dict.fromkeys(("damping", "lr", "gradient_lr"), ())
     programs = {
         "loss": trace(lambda point: {"loss": f(**point)}, {"w": (2,)}, name=f"{name}"),
-        "model": trace(lambda point: {"model": quadratic_model(f, **point)}, {"w": (2,), "delta": (2,)}, name=f"model of {name}"),
+        "model": trace(
+            lambda point: {"model": quadratic_model(f, **point)}, {"w": (2,), "delta": (2,)}, name=f"model of {name}"
+        ),
         "along": trace(along, {"w": (2,), "d": (2,), "s": ()}, name=f"{name} and its model along d"),
-        "at": trace(lambda point, setting: judge(f, point["w"], **setting), {"w": (2,)}, settings, name=f"{name} at one point"),
+        "at": trace(
+            lambda point, setting: judge(f, point["w"], **setting), {"w": (2,)}, settings, name=f"{name} at one point"
+        ),
     }
     return "\n".join(javascript.function(f"{name}_{key}", programs[key]) for key in PROGRAMS)
 
@@ -298,8 +300,14 @@ def _control(name: str, value: float) -> dict:
 def _loss(surface: Callable) -> Callable:
     result = surface(torch.ones(2, dtype=torch.float64))
     if not isinstance(result, torch.Tensor) or result.shape != ():
-        got = f"the shape {tuple(result.shape)}" if isinstance(result, torch.Tensor) else f"the type {type(result).__name__}"
-        raise TypeError(f"{_name(surface)} returned a result of {got} for w of shape (2,). A loss is a scalar tensor, of shape ().")
+        got = (
+            f"the shape {tuple(result.shape)}"
+            if isinstance(result, torch.Tensor)
+            else f"the type {type(result).__name__}"
+        )
+        raise TypeError(
+            f"{_name(surface)} returned a result of {got} for w of shape (2,). A loss is a scalar tensor, of shape ()."
+        )
     return surface
 
 

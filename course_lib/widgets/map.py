@@ -60,13 +60,29 @@ class Map(Plane):
     start = traitlets.List().tag(sync=True)
     goal = traitlets.Float().tag(sync=True)
 
-    def __init__(self, rule: Callable, surface: Callable, *, x: str = "lr", y: str, x_range=None, y_range=None, view="steps", start=None, steps=200, goal=1e-3, **hyper):
+    def __init__(
+        self,
+        rule: Callable,
+        surface: Callable,
+        *,
+        x: str = "lr",
+        y: str,
+        x_range=None,
+        y_range=None,
+        view="steps",
+        start=None,
+        steps=200,
+        goal=1e-3,
+        **hyper,
+    ):
         self._rule, self._surface = rule, Surface.of(surface)
         self._signatures = signature(rule), signature(surface, inputs=("w",))
         defaults = hyperparameters(rule, surface)
         for name in hyper:
             if name not in defaults:
-                raise TypeError(f"Unknown hyperparameter `{name}`. {signature(rule).name} on {surface.__name__} has: {', '.join(defaults)}.")
+                raise TypeError(
+                    f"Unknown hyperparameter `{name}`. {signature(rule).name} on {surface.__name__} has: {', '.join(defaults)}."
+                )
         _check_names(defaults)
         values = {name: float(value) for name, value in (defaults | hyper).items()}
         ranges = self._choose_axes(self._axis(x, values), self._axis(y, values), x_range, y_range)
@@ -79,7 +95,11 @@ class Map(Plane):
         parts = [javascript.loop("run", recurrence), javascript.function("loss", trace_surface(surface))]
         self.code = "\n".join(parts + ([javascript.function("minima", minima)] if minima else []))
         of_surface = self._signatures[1].hyper
-        shown = [n for n in self._hyper if n not in (x, y) and (n in hyper or n not in of_surface and not is_tiny(self._owner(n), n))]
+        shown = [
+            n
+            for n in self._hyper
+            if n not in (x, y) and (n in hyper or n not in of_surface and not is_tiny(self._owner(n), n))
+        ]
         self.spec = {
             "title": f"{label(signature(rule).name)} on {label(surface.__name__)}",
             "run": {"label": label(signature(rule).name), "color": _color(signature(rule).name)},
@@ -87,7 +107,11 @@ class Map(Plane):
             "axes": self._axes_spec(),
             "domain": [[float(low), float(high)] for low, high in self._surface.domain],
             "bound": self._bound,
-            "controls": [*(control(self._owner(n), n, values[n]) for n in shown), own_control("steps", STEPS, steps, whole=True), own_control("goal", GOALS, goal)],
+            "controls": [
+                *(control(self._owner(n), n, values[n]) for n in shown),
+                own_control("steps", STEPS, steps, whole=True),
+                own_control("goal", GOALS, goal),
+            ],
             "hyper": list(recurrence.hyper),
             "surface": list(of_surface),
             "initial": values | {"start": start, "steps": steps, "goal": goal, "view": view} | ranges,
@@ -98,7 +122,9 @@ class Map(Plane):
             low, high = self._surface.domain[POINTS.index(name)]
             return Axis(name, float(low), float(high), "linear", -self._bound / 10, self._bound / 10)
         if name not in values:
-            raise ValueError(f"{self._signatures[0].name} on {self._signatures[1].name} has no `{name}` for an axis. It has {', '.join((*values, *POINTS))}.")
+            raise ValueError(
+                f"{self._signatures[0].name} on {self._signatures[1].name} has no `{name}` for an axis. It has {', '.join((*values, *POINTS))}."
+            )
         return Axis.of_range(name, self._owner(name).ranges[name])
 
     @property
@@ -118,9 +144,13 @@ class Map(Plane):
         if name == "steps" and not 1 <= value <= STEPS.high:
             raise ValueError(f"steps must be a whole number from 1 to {STEPS.high}, got {value}.")
         if name == "goal" and not GOALS.low <= value <= GOALS.high:
-            raise ValueError(f"goal must lie between {GOALS.low:g} and {GOALS.high:g}, what single precision can tell, got {value:g}.")
+            raise ValueError(
+                f"goal must lie between {GOALS.low:g} and {GOALS.high:g}, what single precision can tell, got {value:g}."
+            )
         if name == "view" and value == "minimum" and len(self._points()) < 2:
-            raise ValueError(f"view must be 'steps' or 'loss' on {self._signatures[1].name}, which has one minimum or none that is known, got 'minimum'.")
+            raise ValueError(
+                f"view must be 'steps' or 'loss' on {self._signatures[1].name}, which has one minimum or none that is known, got 'minimum'."
+            )
         return value
 
     @property
@@ -140,17 +170,31 @@ class Map(Plane):
     def _verdicts(self, places: torch.Tensor) -> tuple[torch.Tensor, ...]:
         given = dict(zip((a.name for a in self._axes.values()), places.float().T, strict=True))
         setting = {n: given.get(n, torch.full((len(places),), getattr(self, n))) for n in self._hyper}
-        start = torch.stack([given.get(n, torch.full((len(places),), w)) for n, w in zip(POINTS, self.start, strict=True)], dim=1)
+        start = torch.stack(
+            [given.get(n, torch.full((len(places),), w)) for n, w in zip(POINTS, self.start, strict=True)], dim=1
+        )
         path = sweep(self._rule, self._surface.formula, start, self.steps, dtype=torch.float32, **setting)
         there = {n: setting[n] for n in self._signatures[1].hyper}
-        above = vmap(vmap(lambda w, there: self._surface.formula(w, **there)), in_dims=(0, None))(path, there) - self.lowest
+        above = (
+            vmap(vmap(lambda w, there: self._surface.formula(w, **there)), in_dims=(0, None))(path, there) - self.lowest
+        )
         lost = ~((path.abs() <= self._bound).all(-1) & above.isfinite()).all(0)
         late = torch.where(above > self.goal, torch.arange(1, self.steps + 2)[:, None], 0).amax(0)
         minimum = torch.full(lost.shape, -1)
         if self._surface.minima():
-            points = torch.stack([torch.stack([torch.as_tensor(x).float().expand(len(places)) for x in p]) for p in self._surface.minima(**there)])  # (minima, 2, runs)
+            points = torch.stack(
+                [
+                    torch.stack([torch.as_tensor(x).float().expand(len(places)) for x in p])
+                    for p in self._surface.minima(**there)
+                ]
+            )  # (minima, 2, runs)
             minimum = (points - path[-1].T).square().sum(1).argmin(0)
-        return torch.where(lost | (late > self.steps), math.inf, late), torch.where(lost, math.inf, above[-1]), torch.where(lost, -1, minimum), lost
+        return (
+            torch.where(lost | (late > self.steps), math.inf, late),
+            torch.where(lost, math.inf, above[-1]),
+            torch.where(lost, -1, minimum),
+            lost,
+        )
 
     @property
     def alt(self) -> str:
@@ -158,7 +202,7 @@ class Map(Plane):
         columns, rows = GLANCE
         found, (x, y) = self.values(columns, rows), self.places(columns, rows)
         names = [axis.spec()["label"] for axis in self._axes.values()]
-        share = lambda which: f"{which.double().mean():.0%}"  # noqa: E731
+        share = lambda which: f"{which.double().mean():.0%}"
         best = found.steps.flatten().argmin().item()
         text = (
             f"Map of {self.spec['title']} over {self._over()}. "
@@ -167,7 +211,11 @@ class Map(Plane):
         if found.steps.min() < math.inf:
             text += f"The fewest steps, {found.steps.min():.0f}, need {names[0]} {x[best % columns]:.2g} and {names[1]} {y[best // columns]:.2g}. "
         if self.view == "minimum":
-            text += f"The {len(self._points())} minima attract " + ", ".join(share(found.minimum == k) for k in range(len(self._points()))) + ". "
+            text += (
+                f"The {len(self._points())} minima attract "
+                + ", ".join(share(found.minimum == k) for k in range(len(self._points())))
+                + ". "
+            )
         return text.rstrip()
 
 
@@ -180,4 +228,6 @@ def _check_names(names) -> None:
     keywords = inspect.signature(Map.__init__).parameters
     for name in names:
         if hasattr(Map, name) or name in (*keywords, *POINTS):
-            raise TypeError(f"A hyperparameter of a map can't be called `{name}`: the map has a `{name}` of its own. Rename it, as in `my_{name}`.")
+            raise TypeError(
+                f"A hyperparameter of a map can't be called `{name}`: the map has a `{name}` of its own. Rename it, as in `my_{name}`."
+            )

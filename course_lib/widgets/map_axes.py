@@ -49,9 +49,13 @@ class Axis:
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(f"The range of {self.name} must be finite, got ({low:g}, {high:g}).")
         if low >= high:
-            raise ValueError(f"The range of {self.name} is {'empty' if low == high else 'inverted'}: it must be (low, high) with low < high, got ({low:g}, {high:g}).")
+            raise ValueError(
+                f"The range of {self.name} is {'empty' if low == high else 'inverted'}: it must be (low, high) with low < high, got ({low:g}, {high:g})."
+            )
         if low < self.least or high > self.most:
-            raise ValueError(f"The range of {self.name} must lie between {self.least:.7g} and {self.most:.7g}, got ({low:g}, {high:g}).")
+            raise ValueError(
+                f"The range of {self.name} must lie between {self.least:.7g} and {self.most:.7g}, got ({low:g}, {high:g})."
+            )
         return [low, high]
 
     def centers(self, bounds: Sequence[float], cells: int) -> torch.Tensor:
@@ -63,5 +67,15 @@ class Axis:
     def spec(self) -> dict:
         """What a figure needs to know of it."""
         point = self.name in ("w0", "w1")
-        names = {"symbol": self.name.translate(str.maketrans("01", "₀₁")), "label": f"start {'xy'[int(self.name[1])]}"} if point else {"symbol": symbol(self.name), "label": label(self.name)}
-        return {"name": self.name, "scale": self.scale, "initial": [self.low, self.high], "limits": [self.least, self.most], "narrowest": NARROWEST} | names
+        names = (
+            {"symbol": self.name.translate(str.maketrans("01", "₀₁")), "label": f"start {'xy'[int(self.name[1])]}"}
+            if point
+            else {"symbol": symbol(self.name), "label": label(self.name)}
+        )
+        return {
+            "name": self.name,
+            "scale": self.scale,
+            "initial": [self.low, self.high],
+            "limits": [self.least, self.most],
+            "narrowest": NARROWEST,
+        } | names

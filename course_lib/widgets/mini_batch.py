@@ -58,7 +58,14 @@ def _line() -> Problem:
     """Points around the line 0.5 + 0.8 x, sorted by x."""
     x = torch.linspace(-1, 3, N, dtype=torch.float64)
     y = 0.5 + 0.8 * x + 0.8 * _normal(LINE_SEED, N)
-    return Problem(least_squares, _rounded(torch.stack([torch.ones_like(x), x], 1)), _rounded(y), (-1.2, 2.3), 0.1, ((-1.8, 2.6), (-0.7, 2.7)))
+    return Problem(
+        least_squares,
+        _rounded(torch.stack([torch.ones_like(x), x], 1)),
+        _rounded(y),
+        (-1.2, 2.3),
+        0.1,
+        ((-1.8, 2.6), (-0.7, 2.7)),
+    )
 
 
 def _classes() -> Problem:
@@ -101,9 +108,18 @@ class MiniBatch(Figure):
     code = traitlets.Unicode().tag(sync=True)
 
     def __init__(
-        self, problem: str = "least squares", *, B: int = 8, lr: float | None = None, sampling: str = "shuffled", budget: str = "examples",
-        steps: int = 40, epochs: int = 5, seed: int = 1, start=None,
-    ):  # fmt: skip
+        self,
+        problem: str = "least squares",
+        *,
+        B: int = 8,
+        lr: float | None = None,
+        sampling: str = "shuffled",
+        budget: str = "examples",
+        steps: int = 40,
+        epochs: int = 5,
+        seed: int = 1,
+        start=None,
+    ):
         own = PROBLEMS.get(problem, PROBLEMS["least squares"])
         settings = {"lr": own.lr if lr is None else lr, "B": B, "steps": steps, "epochs": epochs}
         choices = {"problem": problem, "sampling": sampling, "budget": budget, "seed": seed}
@@ -230,10 +246,23 @@ def _javascript() -> str:
     """For each loss: that of one example, and its gradient; the step; and the floor that theory predicts."""
     example = {"w": (2,), "x": (1, 2), "y": (1,)}
     programs = {
-        "step": trace(lambda s, h: {"w": gradient_descent(s["w"], s["g"], 1, **h)}, {"w": (2,), "g": (2,)}, {"lr": ()}, name="gradient descent"),
-        "excess": trace(lambda s: {"excess": excess_loss(**s)}, {"covariance": (2, 2), "B": (), "lr": ()}, name="excess loss"),
+        "step": trace(
+            lambda s, h: {"w": gradient_descent(s["w"], s["g"], 1, **h)},
+            {"w": (2,), "g": (2,)},
+            {"lr": ()},
+            name="gradient descent",
+        ),
+        "excess": trace(
+            lambda s: {"excess": excess_loss(**s)}, {"covariance": (2, 2), "B": (), "lr": ()}, name="excess loss"
+        ),
     }
     for loss in (one.loss for one in PROBLEMS.values()):
-        programs[f"{loss.__name__}_loss"] = trace(lambda s, f=loss: {"loss": f(**s)}, example, name=f"{loss.__name__} of one example")
-        programs[f"{loss.__name__}_gradient"] = trace(lambda s, f=loss: {"g": example_gradients(f, **s)}, example, name=f"gradient of {loss.__name__} for one example")
+        programs[f"{loss.__name__}_loss"] = trace(
+            lambda s, f=loss: {"loss": f(**s)}, example, name=f"{loss.__name__} of one example"
+        )
+        programs[f"{loss.__name__}_gradient"] = trace(
+            lambda s, f=loss: {"g": example_gradients(f, **s)},
+            example,
+            name=f"gradient of {loss.__name__} for one example",
+        )
     return "\n".join(javascript.function(key, program) for key, program in programs.items())

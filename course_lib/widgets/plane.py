@@ -20,7 +20,10 @@ class Plane(Adjustable):
     def _choose_axes(self, x: Axis, y: Axis, x_range, y_range) -> dict[str, list[float]]:
         """The ranges to begin with. Raises ValueError for one that can't be drawn."""
         self._axes = {"x_range": x, "y_range": y}
-        return {k: a.check([a.low, a.high] if given is None else given) for (k, a), given in zip(self._axes.items(), (x_range, y_range), strict=True)}
+        return {
+            k: a.check([a.low, a.high] if given is None else given)
+            for (k, a), given in zip(self._axes.items(), (x_range, y_range), strict=True)
+        }
 
     def _axes_spec(self) -> list[dict]:
         """What the figure needs to know of its axes; they begin with the present ranges."""
@@ -32,12 +35,19 @@ class Plane(Adjustable):
 
     def places(self, columns: int, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The values of x in the middle of each column and of y in the middle of each row, in float64."""
-        return tuple(axis.centers(getattr(self, name), cells) for (name, axis), cells in zip(self._axes.items(), (columns, rows), strict=True))
+        return tuple(
+            axis.centers(getattr(self, name), cells)
+            for (name, axis), cells in zip(self._axes.items(), (columns, rows), strict=True)
+        )
 
     def _runs(self, columns: int, rows: int) -> dict[str, torch.Tensor]:
         """The values of both axes for all runs, row after row."""
         x, y = self.places(columns, rows)
-        return dict(zip((axis.name for axis in self._axes.values()), (x.repeat(rows), y.repeat_interleave(columns)), strict=True))
+        return dict(
+            zip(
+                (axis.name for axis in self._axes.values()), (x.repeat(rows), y.repeat_interleave(columns)), strict=True
+            )
+        )
 
     def _over(self) -> str:
         """Both axes in words."""

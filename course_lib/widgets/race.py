@@ -69,32 +69,71 @@ class Race(Figure):
     spec = traitlets.Dict().tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, rules: Sequence[Callable] | None = None, surfaces: Sequence[Callable] | None = None, *, mode="defaults", steps=1000, goal=1e-6, start=None, chosen=None):
+    def __init__(
+        self,
+        rules: Sequence[Callable] | None = None,
+        surfaces: Sequence[Callable] | None = None,
+        *,
+        mode="defaults",
+        steps=1000,
+        goal=1e-6,
+        start=None,
+        chosen=None,
+    ):
         self._known = {}
         groups = _grouped([r for group in GROUPS.values() for r in group] if rules is None else list(rules))
         self._rules = {signature(r).name: r for group in groups.values() for r in group}
-        self._surfaces = {x.formula.__name__: x for x in map(Surface.of, [x.formula for x in SURFACES.values()] if surfaces is None else surfaces)}
+        self._surfaces = {
+            x.formula.__name__: x
+            for x in map(Surface.of, [x.formula for x in SURFACES.values()] if surfaces is None else surfaces)
+        }
         if not self._rules or not self._surfaces:
             raise ValueError("Race needs at least one rule and one surface, got an empty list.")
-        first, chosen = next(iter(self._surfaces)), self._lectures() if chosen is None else [signature(r).name for r in chosen]
+        first, chosen = (
+            next(iter(self._surfaces)),
+            self._lectures() if chosen is None else [signature(r).name for r in chosen],
+        )
         start = list(map(float, self._surfaces[first].start if start is None else start))
-        super().__init__(figure="race", surface=first, mode=mode, chosen=chosen, start=start, steps=steps, step=steps, goal=goal)
+        super().__init__(
+            figure="race", surface=first, mode=mode, chosen=chosen, start=start, steps=steps, step=steps, goal=goal
+        )
         self.spec = {
-            "groups": [{"title": title, "rules": [signature(r).name for r in group]} for title, group in groups.items()],
+            "groups": [
+                {"title": title, "rules": [signature(r).name for r in group]} for title, group in groups.items()
+            ],
             "rules": {name: self._rule(k, name) for k, name in enumerate(self._rules)},
             "surfaces": {name: _surface(k, self._surfaces[name].formula) for k, name in enumerate(self._surfaces)},
             "rates": RATES,
             "controls": [_control("steps", STEPS, steps), _control("goal", GOAL, goal)],
-            "initial": {"surface": first, "mode": mode, "chosen": chosen, "start": start, "steps": steps, "step": steps, "goal": goal, "picked": []},
+            "initial": {
+                "surface": first,
+                "mode": mode,
+                "chosen": chosen,
+                "start": start,
+                "steps": steps,
+                "step": steps,
+                "goal": goal,
+                "picked": [],
+            },
         }
         self.code = base64.b64encode(zlib.compress(self._javascript().encode(), 9)).decode()
 
     def _rule(self, k: int, name: str) -> dict:
         hyper = _hyper(self._rules[name])
-        return {"key": f"r{k}", "label": label(name), "color": f"var(--cf-rule-{name}, var(--cf-own-{k % 4}))", "hyper": hyper, "lr": hyper["lr"] if _has_rate(self._rules[name]) else None}
+        return {
+            "key": f"r{k}",
+            "label": label(name),
+            "color": f"var(--cf-rule-{name}, var(--cf-own-{k % 4}))",
+            "hyper": hyper,
+            "lr": hyper["lr"] if _has_rate(self._rules[name]) else None,
+        }
 
     def _javascript(self) -> str:
-        loops = [_loop(f"r{k}s{j}", rule, x.formula) for k, rule in enumerate(self._rules.values()) for j, x in enumerate(self._surfaces.values())]
+        loops = [
+            _loop(f"r{k}s{j}", rule, x.formula)
+            for k, rule in enumerate(self._rules.values())
+            for j, x in enumerate(self._surfaces.values())
+        ]
         return "\n".join([*loops, *(_loss(f"s{j}", x.formula) for j, x in enumerate(self._surfaces.values()))])
 
     @traitlets.validate("surface", "chosen", "start", "steps", "goal")
@@ -103,7 +142,9 @@ class Race(Figure):
         if name == "surface" and value not in self._surfaces:
             raise ValueError(f"surface must be one of {', '.join(self._surfaces)}, got {value!r}.")
         if name == "chosen" and (unknown := set(value) - set(self._rules)):
-            raise ValueError(f"chosen must be names of the rules {', '.join(self._rules)}, got {', '.join(sorted(map(str, unknown)))}.")
+            raise ValueError(
+                f"chosen must be names of the rules {', '.join(self._rules)}, got {', '.join(sorted(map(str, unknown)))}."
+            )
         if name == "start" and not (len(value) == 2 and all(map(math.isfinite, value))):
             raise ValueError(f"start must be two finite numbers, got {value}.")
         if name in ("steps", "goal"):
@@ -179,8 +220,18 @@ class Race(Figure):
 
     def _words(self, x: Finish) -> str:
         at = "" if x.lr is None else f" at {x.lr:g}"
-        end = "diverges" if math.isnan(x.steps) else f"is still {x.above:.2g} above after {self.steps} steps" if math.isinf(x.steps) else f"needs {x.steps:.0f} steps"
-        return f"{label(x.rule)}{at} {end}.".capitalize() if x.rule.islower() and label(x.rule).islower() else f"{label(x.rule)}{at} {end}."
+        end = (
+            "diverges"
+            if math.isnan(x.steps)
+            else f"is still {x.above:.2g} above after {self.steps} steps"
+            if math.isinf(x.steps)
+            else f"needs {x.steps:.0f} steps"
+        )
+        return (
+            f"{label(x.rule)}{at} {end}.".capitalize()
+            if x.rule.islower() and label(x.rule).islower()
+            else f"{label(x.rule)}{at} {end}."
+        )
 
 
 def best(steps: torch.Tensor, above: torch.Tensor) -> int:
@@ -202,7 +253,9 @@ def _grouped(rules: list[Callable]) -> dict[str, list[Callable]]:
     """The rules under the headings of GROUPS; what these do not know comes last."""
     named = {signature(r).name: r for r in rules}
     if len(named) < len(rules):
-        raise ValueError(f"Two rules have the same name: {', '.join(signature(r).name for r in rules)}. Give each its own.")
+        raise ValueError(
+            f"Two rules have the same name: {', '.join(signature(r).name for r in rules)}. Give each its own."
+        )
     known = {title: [r for r in group if r in rules] for title, group in GROUPS.items()}
     known["your own"] = [r for r in rules if not any(r in group for group in GROUPS.values())]
     return {title: group for title, group in known.items() if group}
@@ -219,7 +272,13 @@ def _has_rate(rule: Callable) -> bool:
 
 
 def _control(name: str, limits: Range, value: float) -> dict:
-    return {"name": name, "symbol": symbol(name), "label": name, "range": vars(limits) | {"at_least": None, "below": None}, "initial": value}
+    return {
+        "name": name,
+        "symbol": symbol(name),
+        "label": name,
+        "range": vars(limits) | {"at_least": None, "below": None},
+        "initial": value,
+    }
 
 
 @functools.lru_cache(maxsize=512)
@@ -254,4 +313,9 @@ def _facts(surface: Callable) -> dict:
 
 def _surface(k: int, surface: Callable) -> dict:
     known = Surface.of(surface)
-    return {"key": f"s{k}", "label": label(surface.__name__), "start": [*map(float, known.start)], "hyper": signature(surface, inputs=("w",)).hyper} | _facts(surface)
+    return {
+        "key": f"s{k}",
+        "label": label(surface.__name__),
+        "start": [*map(float, known.start)],
+        "hyper": signature(surface, inputs=("w",)).hyper,
+    } | _facts(surface)

@@ -38,15 +38,30 @@ class RateMap(Figure):
     spec = traitlets.Dict().tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, condition_number: float = 10.0, *, lr: float = 0.05, momentum: float = 0.5, view: str = "theory"):
+    def __init__(
+        self, condition_number: float = 10.0, *, lr: float = 0.05, momentum: float = 0.5, view: str = "theory"
+    ):
         of_rule, of_surface = signature(momentum_rule), signature(quadratic, inputs=("w",))
         super().__init__(figure="rate_map", lr=lr, momentum=momentum, condition_number=condition_number, view=view)
         self._start = [float(x) for x in SURFACES["quadratic"].start]
         x, y = Range(1e-3, 1e2, "log"), Range(0.0, 0.99, "decay")
-        controls = {c["name"]: c for c in (control(of_rule, "lr", lr), control(of_rule, "momentum", momentum), control(of_surface, "condition_number", condition_number))}
+        controls = {
+            c["name"]: c
+            for c in (
+                control(of_rule, "lr", lr),
+                control(of_rule, "momentum", momentum),
+                control(of_surface, "condition_number", condition_number),
+            )
+        }
         controls["lr"]["range"] |= {"low": x.low, "high": x.high}
         controls["momentum"]["range"] |= {"low": y.low, "high": y.high}
-        self.spec = {"controls": list(controls.values()), "start": self._start, "steps": STEPS, "window": WINDOW, "held": [SMALLEST, LARGEST]}
+        self.spec = {
+            "controls": list(controls.values()),
+            "start": self._start,
+            "steps": STEPS,
+            "window": WINDOW,
+            "held": [SMALLEST, LARGEST],
+        }
         self.code = _javascript()
 
     @traitlets.validate("lr", "momentum", "condition_number")
@@ -67,15 +82,21 @@ class RateMap(Figure):
     def measured_rate(self) -> float:
         """The factor a step of a real run of the momentum rule with this setting, as late as doubles hold its energy."""
         lr, momentum, condition_number = self._setting()
-        path = sweep(momentum_rule, quadratic, self._start, STEPS, lr=lr, momentum=momentum, condition_number=condition_number)[:, 0]
+        path = sweep(
+            momentum_rule, quadratic, self._start, STEPS, lr=lr, momentum=momentum, condition_number=condition_number
+        )[:, 0]
         losses = vmap(lambda w: quadratic(w, condition_number=condition_number))(path[1:])
-        energies = vmap(convergence.energy, in_dims=(0, 0, None, None))(losses, (path[:-1] - path[1:]) / lr, lr, momentum)
+        energies = vmap(convergence.energy, in_dims=(0, 0, None, None))(
+            losses, (path[:-1] - path[1:]) / lr, lr, momentum
+        )
         held = (energies > SMALLEST) & (energies < LARGEST)
         last = max([2 * WINDOW, *(held.nonzero().flatten() + 1).tolist()])
         half, end = last // 2, energies[last - 1].item()
         if end == 0 or not math.isfinite(end):
             return 0.0 if end == 0 else math.inf
-        return convergence.measured_rate(energies[half - WINDOW : half], energies[last - WINDOW : last], torch.tensor(last - half)).item()
+        return convergence.measured_rate(
+            energies[half - WINDOW : half], energies[last - WINDOW : last], torch.tensor(last - half)
+        ).item()
 
     def _setting(self) -> tuple[torch.Tensor, ...]:
         return tuple(torch.tensor(x, dtype=torch.float64) for x in (self.lr, self.momentum, self.condition_number))

@@ -46,10 +46,24 @@ class Ridge(Figure):
     code = traitlets.Unicode().tag(sync=True)
 
     def __init__(
-        self, decay: float = 1.0, *, lr: float = 0.1, momentum: float = 0.9, condition_number: float = 10.0, angle: float = -30.0,
-        start=(1.4, -1.8), minimum=(1.5, 0.8), steps: int = 40,
-    ):  # fmt: skip
-        settings = {"decay": decay, "lr": lr, "momentum": momentum, "condition_number": condition_number, "angle": angle}
+        self,
+        decay: float = 1.0,
+        *,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        condition_number: float = 10.0,
+        angle: float = -30.0,
+        start=(1.4, -1.8),
+        minimum=(1.5, 0.8),
+        steps: int = 40,
+    ):
+        settings = {
+            "decay": decay,
+            "lr": lr,
+            "momentum": momentum,
+            "condition_number": condition_number,
+            "angle": angle,
+        }
         points = {"start": list(start), "minimum": list(minimum)}
         super().__init__(figure="ridge", steps=steps, **settings, **points)
         controls = [control(_owner(name), name, settings[name]) for name in SLIDERS]
@@ -57,7 +71,10 @@ class Ridge(Figure):
         self.spec = {
             "domain": DOMAIN,
             "controls": controls,
-            "runs": [{"key": rule.__name__, "label": label, "color": f"var(--cf-rule-{rule.__name__})"} for label, rule in RULES.items()],
+            "runs": [
+                {"key": rule.__name__, "label": label, "color": f"var(--cf-rule-{rule.__name__})"}
+                for label, rule in RULES.items()
+            ],
             "decays": [DECAYS.low, DECAYS.high],
             "initial": settings | {name: getattr(self, name) for name in points},
         }
@@ -79,7 +96,9 @@ class Ridge(Figure):
         except (TypeError, ValueError):
             point = []
         if len(point) != 2 or not all(low <= x <= high for x, (low, high) in zip(point, DOMAIN, strict=True)):
-            raise ValueError(f"{name} must be two numbers in the picture, x from -2.5 to 2.5 and y from -2 to 2, got {value}.")
+            raise ValueError(
+                f"{name} must be two numbers in the picture, x from -2.5 to 2.5 and y from -2 to 2, got {value}."
+            )
         return point
 
     @traitlets.validate("steps")
@@ -104,7 +123,9 @@ class Ridge(Figure):
         x, y = self.minimum
         bowl_here = {"x": x, "y": y, "condition_number": self.condition_number, "angle": self.angle}
         own = {"lr": self.lr, "momentum": self.momentum, "decay": self.decay}
-        ends = {label: sweep(rule, bowl, self.start, self.steps, **own, **bowl_here)[-1, 0] for label, rule in RULES.items()}
+        ends = {
+            label: sweep(rule, bowl, self.start, self.steps, **own, **bowl_here)[-1, 0] for label, rule in RULES.items()
+        }
         return {label: (end - self.solution).norm().item() for label, end in ends.items()}
 
     @property
@@ -130,7 +151,9 @@ def _doubles(*values: float) -> list[torch.Tensor]:
 
 def _javascript() -> str:
     def formula(function, inputs):
-        return javascript.function(function.__name__, trace(lambda x: {"result": function(**x)}, inputs, name=function.__name__))
+        return javascript.function(
+            function.__name__, trace(lambda x: {"result": function(**x)}, inputs, name=function.__name__)
+        )
 
     place = dict.fromkeys(("x", "y", "condition_number", "angle"), ())
     return "\n".join(

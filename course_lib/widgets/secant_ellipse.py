@@ -34,7 +34,17 @@ class SecantEllipse(Descent):
 
     search = traitlets.Unicode("exact").tag(sync=True)
 
-    def __init__(self, surface: Callable = quadratic, *, search: str = "exact", start=None, steps: int = 6, step: int = 1, domain=None, **hyper):
+    def __init__(
+        self,
+        surface: Callable = quadratic,
+        *,
+        search: str = "exact",
+        start=None,
+        steps: int = 6,
+        step: int = 1,
+        domain=None,
+        **hyper,
+    ):
         super().__init__(list(SEARCHES.values()), surface, start=start, steps=steps, domain=domain, **hyper)
         self.figure, self.search, self.step = "secant_ellipse", search, step
         controls = [c | ({"label": "0 is DFP, 1 is BFGS"} if c["name"] == "xi" else {}) for c in self.spec["controls"]]
@@ -71,8 +81,16 @@ class SecantEllipse(Descent):
                 formula("inverse_hessian", lambda x: secant.inverse_hessian(loss(x), x["w"]), point),
                 formula("eigenvalues", lambda x: secant.eigenvalues(x["B"]), square),
                 formula("relative_error", lambda x: secant.relative_error(x["B"], x["W"]), square | {"W": (2, 2)}),
-                formula("ellipse", lambda x: secant.secant_ellipse(x["phase"], x["B"], x["size"]), {"phase": ()} | square | {"size": ()}),
-                formula("steepest", lambda x: secant.steepest_on_ellipse(x["g"], x["B"], x["size"]), {"g": (2,)} | square | {"size": ()}),
+                formula(
+                    "ellipse",
+                    lambda x: secant.secant_ellipse(x["phase"], x["B"], x["size"]),
+                    {"phase": ()} | square | {"size": ()},
+                ),
+                formula(
+                    "steepest",
+                    lambda x: secant.steepest_on_ellipse(x["g"], x["B"], x["size"]),
+                    {"g": (2,)} | square | {"size": ()},
+                ),
             )
         )
 
@@ -116,5 +134,8 @@ class SecantEllipse(Descent):
         return found
 
     def _loss(self) -> Callable:
-        there = {k: torch.tensor(getattr(self, k), dtype=torch.float64) for k in signature(self._surface.formula, inputs=("w",)).hyper}
+        there = {
+            k: torch.tensor(getattr(self, k), dtype=torch.float64)
+            for k in signature(self._surface.formula, inputs=("w",)).hyper
+        }
         return lambda w: self._surface.formula(w, **there)

@@ -49,14 +49,28 @@ class Trainability(Plane):
     `fig.values(columns, rows)` computes the map in PyTorch. Raises TypeError or ValueError, with what to change, for what can't be mapped.
     """
 
-    def __init__(self, step: Callable = two_rates, *, x="lr_1", y="lr_2", x_range=None, y_range=None, width=4, seed=4, steps=150, **hyper):
+    def __init__(
+        self,
+        step: Callable = two_rates,
+        *,
+        x="lr_1",
+        y="lr_2",
+        x_range=None,
+        y_range=None,
+        width=4,
+        seed=4,
+        steps=150,
+        **hyper,
+    ):
         own = of_training(step)
         self._step, self._signatures, self._task = step, (own,), task(width, seed)
         if unknown := set(hyper) - set(own.hyper):
             raise TypeError(f"Unknown hyperparameter `{min(unknown)}`. {own.name} has: {', '.join(own.hyper)}.")
         for name in own.hyper:
             if hasattr(Trainability, name):
-                raise TypeError(f"A hyperparameter of this figure can't be called `{name}`: the figure has a `{name}` of its own. Rename it, as in `my_{name}`.")
+                raise TypeError(
+                    f"A hyperparameter of this figure can't be called `{name}`: the figure has a `{name}` of its own. Rename it, as in `my_{name}`."
+                )
         for axis in (x, y):
             if axis not in own.hyper:
                 raise ValueError(f"{own.name} has no `{axis}` for an axis. It has {', '.join(own.hyper)}.")
@@ -72,7 +86,10 @@ class Trainability(Plane):
             "axes": self._axes_spec(),
             "bound": LARGEST,
             "goal": GOAL,
-            "controls": [*(control(own, n, values[n]) for n in values if n not in (x, y)), own_control("steps", STEPS, steps, "T", whole=True)],
+            "controls": [
+                *(control(own, n, values[n]) for n in values if n not in (x, y)),
+                own_control("steps", STEPS, steps, "T", whole=True),
+            ],
             "hyper": list(training.hyper),
             "initial": values | {"steps": steps} | ranges,
         }
@@ -90,7 +107,9 @@ class Trainability(Plane):
 
     def values(self, columns: int, rows: int) -> Fates:
         """The map as the figure draws it, computed by PyTorch in single precision: one network in the middle of each cell."""
-        losses = train_many(self._step, self._task, self.steps, dtype=torch.float32, **(self.hyper | self._runs(columns, rows)))
+        losses = train_many(
+            self._step, self._task, self.steps, dtype=torch.float32, **(self.hyper | self._runs(columns, rows))
+        )
         wrong = losses.isnan()
         lost = wrong.any(0)
         when = torch.where(lost, wrong.float().argmax(0), math.inf)

@@ -53,9 +53,15 @@ def _check(f, *shapes, ulps=2, special=True):
     tolerance = 0.0 if _bit_for_bit(program) and ulps == 2 else ulps * 2.0**-52
     absolute = tolerance if ulps > 2 else 0.0  # these may cancel, as 1 - tanh² does
     for values in draws(*shapes, special=special):
-        given = {e: v for k, x in zip(names, values, strict=True) for e, v in zip(elements(k, tuple(x.shape)), x.flatten().tolist(), strict=True)}
+        given = {
+            e: v
+            for k, x in zip(names, values, strict=True)
+            for e, v in zip(elements(k, tuple(x.shape)), x.flatten().tolist(), strict=True)
+        }
         want = f(*(x.clone() for x in values)).to(torch.float64).flatten()
-        torch.testing.assert_close(torch.from_numpy(program(**given)["y"]), want, rtol=tolerance, atol=absolute, equal_nan=True)
+        torch.testing.assert_close(
+            torch.from_numpy(program(**given)["y"]), want, rtol=tolerance, atol=absolute, equal_nan=True
+        )
     return program
 
 
@@ -102,7 +108,9 @@ def machine_code(triton_installed, tmp_path):
         done = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"enable_fp_fusion": fused})
         (tmp_path / "kernel.cubin").write_bytes(done.asm["cubin"])
         tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-        used = subprocess.run([tool, "-res-usage", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=True).stdout
+        used = subprocess.run(
+            [tool, "-res-usage", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=True
+        ).stdout
         return done.asm["ptx"], {name: int(n) for name, n in re.findall(r"(REG|STACK|LOCAL|SHARED):(\d+)", used)}
 
     return compile

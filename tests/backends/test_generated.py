@@ -7,8 +7,13 @@ import pytest
 
 from course_lib.backends import generated
 
-TEXT = '"""Generated: a test."""\n\n\ndef run(x):\n    return x + 1\n' + "# long enough not to be written at once\n" * 20_000
-IN_A_PROCESS = "import sys; from course_lib.backends import generated; print(generated.load(sys.stdin.read(), 'numba')(41))"
+TEXT = (
+    '"""Generated: a test."""\n\n\ndef run(x):\n    return x + 1\n'
+    + "# long enough not to be written at once\n" * 20_000
+)
+IN_A_PROCESS = (
+    "import sys; from course_lib.backends import generated; print(generated.load(sys.stdin.read(), 'numba')(41))"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +30,9 @@ def test_a_text_becomes_a_function_of_a_file_of_its_own(cache):
     (file,) = (cache / "numba").glob("*.py")
     assert run(1) == 2 and run.__code__.co_filename == str(file) and file.read_text("utf8") == TEXT
     assert generated.load(TEXT, "numba") is run
-    assert generated.load(TEXT.replace("+ 1", "+ 2"), "numba")(1) == 3 and len(list((cache / "numba").glob("*.py"))) == 2
+    assert (
+        generated.load(TEXT.replace("+ 1", "+ 2"), "numba")(1) == 3 and len(list((cache / "numba").glob("*.py"))) == 2
+    )
 
 
 def test_each_machine_has_a_folder_of_its_own(cache):

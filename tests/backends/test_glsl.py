@@ -16,7 +16,18 @@ from course_lib.backends.glsl import LARGEST, LONGEST, fragment, number
 from course_lib.backends.program import Instruction, Program
 from course_lib.backends.recurrence import Recurrence, hyperparameters, trace_descent
 from course_lib.experiments import sweep
-from course_lib.formulas import RULES, SURFACES, adam, gradient_descent, himmelblau, lamb, momentum, quadratic, rosenbrock, steepest_descent
+from course_lib.formulas import (
+    RULES,
+    SURFACES,
+    adam,
+    gradient_descent,
+    himmelblau,
+    lamb,
+    momentum,
+    quadratic,
+    rosenbrock,
+    steepest_descent,
+)
 
 CELLS, STEPS, FEW, GOAL, BOUND = 20, 200, 30, 1e-3, 1000.0
 CHAOTIC = {"lamb"}  # its trust ratio |w| / |step| makes the last digit of a small step into a large one
@@ -26,11 +37,26 @@ CHAOTIC = {"lamb"}  # its trust ratio |w| / |step| makes the last digit of a sma
 def draw(page):
     """`draw(rule, surface, x, y, steps, …)` -> the four results, each a tensor (rows, columns); x and y are (name, values)."""
 
-    def draw(rule, surface, x, y, steps, results=("w0", "w1", "steps", "lost"), minima=None, goal=GOAL, lowest=0.0, bound=BOUND, start=(0.5, 0.5), **hyper):
+    def draw(
+        rule,
+        surface,
+        x,
+        y,
+        steps,
+        results=("w0", "w1", "steps", "lost"),
+        minima=None,
+        goal=GOAL,
+        lowest=0.0,
+        bound=BOUND,
+        start=(0.5, 0.5),
+        **hyper,
+    ):
         recurrence = trace_descent(rule, surface)
         values = hyperparameters(rule, surface) | hyper
         text, given = fragment(recurrence, x[0], y[0], minima, results), [values[h] for h in recurrence.hyper]
-        return draw_shader(page, text, x[1].tolist(), y[1].tolist(), given, steps, start, goal=goal, lowest=lowest, bound=bound)
+        return draw_shader(
+            page, text, x[1].tolist(), y[1].tolist(), given, steps, start, goal=goal, lowest=lowest, bound=bound
+        )
 
     return draw
 
@@ -59,13 +85,17 @@ def test_a_pixel_is_a_run_of_sweep_in_single_precision(draw, rule, surface):
     start = torch.stack([w0.repeat_interleave(CELLS), torch.full((CELLS**2,), known.start[1])], dim=1)
     path = sweep(RULES[rule], formula, start, STEPS, dtype=torch.float32, lr=lr.repeat(CELLS))
 
-    *point, _, gone = (x.flatten() for x in draw(RULES[rule], formula, ("lr", lr), ("w0", w0), FEW, lowest=lowest, start=known.start))
+    *point, _, gone = (
+        x.flatten() for x in draw(RULES[rule], formula, ("lr", lr), ("w0", w0), FEW, lowest=lowest, start=known.start)
+    )
     want = path[FEW][gone == 0]
     error = ((torch.stack(point, dim=1)[gone == 0] - want).abs() / (1 + want.abs())).amax(1)
     assert error.median() <= 1e-6
     assert rule in CHAOTIC or error.quantile(0.9) <= 1e-4
 
-    _, _, steps, lost = (x.flatten() for x in draw(RULES[rule], formula, ("lr", lr), ("w0", w0), STEPS, lowest=lowest, start=known.start))
+    _, _, steps, lost = (
+        x.flatten() for x in draw(RULES[rule], formula, ("lr", lr), ("w0", w0), STEPS, lowest=lowest, start=known.start)
+    )
     want_steps, want_lost = verdicts(path, formula, lowest)
     same = (classes(steps, lost) == classes(want_steps, want_lost)).double().mean()
     close = ((steps - want_steps).abs() <= 1).double().mean()
@@ -77,7 +107,10 @@ def test_what_is_chaotic_is_so_in_sweep_as_well():
     known = SURFACES["saddle"]
     lr, w0 = torch.logspace(-4, 0, CELLS, dtype=torch.float64), torch.linspace(*known.domain[0], CELLS) + 0.013
     start = torch.stack([w0.repeat_interleave(CELLS), torch.full((CELLS**2,), known.start[1])], dim=1).double()
-    found = [classes(*verdicts(sweep(lamb, known.formula, start, STEPS, dtype=d, lr=lr.repeat(CELLS)), known.formula, -0.25)) for d in (torch.float32, torch.float64)]
+    found = [
+        classes(*verdicts(sweep(lamb, known.formula, start, STEPS, dtype=d, lr=lr.repeat(CELLS)), known.formula, -0.25))
+        for d in (torch.float32, torch.float64)
+    ]
     assert (found[0] != found[1]).double().mean() > 0.02
 
 
@@ -85,7 +118,9 @@ def test_the_minimum_that_is_reached_and_the_loss_there(draw):
     x = torch.linspace(-6, 6, 24)
     points = torch.tensor(SURFACES["himmelblau"].minima())
     minima = Program("minima", (), (), {"minima": tuple(points.flatten().tolist())})
-    steps, above, minimum, lost = draw(momentum, himmelblau, ("w0", x), ("w1", x), STEPS, ("steps", "above", "minimum", "lost"), minima)
+    steps, above, minimum, lost = draw(
+        momentum, himmelblau, ("w0", x), ("w1", x), STEPS, ("steps", "above", "minimum", "lost"), minima
+    )
     path = sweep(momentum, himmelblau, torch.cartesian_prod(x, x).flip(1), STEPS, dtype=torch.float32)
     want = torch.cdist(path[-1], points).argmin(1).reshape(24, 24)
     kept = lost == 0
@@ -99,11 +134,24 @@ def test_minima_that_move_with_a_hyperparameter(draw):
     """Rosenbrock's minimum is (a, a²): it is found anew for each pixel."""
     from course_lib.backends.trace import trace
 
-    minima = trace(lambda h: {"minima": torch.stack([h["a"], h["a"] ** 2, -h["a"], h["a"] * 0])}, {"a": (), "b": ()}, name="minima")
+    minima = trace(
+        lambda h: {"minima": torch.stack([h["a"], h["a"] ** 2, -h["a"], h["a"] * 0])}, {"a": (), "b": ()}, name="minima"
+    )
     a = torch.tensor([0.5, 1.0, 1.5])
-    (_, _, minimum, _) = draw(gradient_descent, rosenbrock, ("a", a), ("lr", torch.tensor([0.0])), 1, ("w0", "w1", "minimum", "lost"), minima, start=(-0.4, 0.1))
+    (_, _, minimum, _) = draw(
+        gradient_descent,
+        rosenbrock,
+        ("a", a),
+        ("lr", torch.tensor([0.0])),
+        1,
+        ("w0", "w1", "minimum", "lost"),
+        minima,
+        start=(-0.4, 0.1),
+    )
     assert minimum.tolist() == [[1, 1, 1]]
-    (_, _, minimum, _) = draw(gradient_descent, rosenbrock, ("a", a), ("w0", torch.tensor([0.9])), 0, ("w0", "w1", "minimum", "lost"), minima)
+    (_, _, minimum, _) = draw(
+        gradient_descent, rosenbrock, ("a", a), ("w0", torch.tensor([0.9])), 0, ("w0", "w1", "minimum", "lost"), minima
+    )
     assert minimum.tolist() == [[0, 0, 0]]
 
 
@@ -173,7 +221,18 @@ def test_not_a_number_is_lost(draw):
     assert torch.equal(lost.bool(), (NUMBERS[:, None] < 0) | (NUMBERS[None, :] < 0))
 
 
-@pytest.mark.parametrize("x, text", [(1, "1.0"), (0.1, "0.1"), (1e-8, "1.0e-08"), (-2.5, "-2.5"), (1e39, "uintBitsToFloat(0x7f800000u)"), (float("-inf"), "uintBitsToFloat(0xff800000u)"), (1e-60, "0.0")])
+@pytest.mark.parametrize(
+    "x, text",
+    [
+        (1, "1.0"),
+        (0.1, "0.1"),
+        (1e-8, "1.0e-08"),
+        (-2.5, "-2.5"),
+        (1e39, "uintBitsToFloat(0x7f800000u)"),
+        (float("-inf"), "uintBitsToFloat(0xff800000u)"),
+        (1e-60, "0.0"),
+    ],
+)
 def test_a_number_is_written_as_a_float(x, text):
     assert number(x) == text
 
@@ -192,11 +251,25 @@ def test_names_of_glsl_do_not_get_in_the_way(draw):
         return w - sampler * gl_x * precise__ * η, gl_x
 
     w0, *_ = draw(rule, bowl, ("sampler", NUMBERS[9:11]), ("η", NUMBERS[8:10]), 3)
-    path = sweep(rule, bowl, [0.5, 0.5], 3, dtype=torch.float32, sampler=torch.tensor([1.0, 2.0, 1.0, 2.0]), η=torch.tensor([0.5, 0.5, 1.0, 1.0]))
+    path = sweep(
+        rule,
+        bowl,
+        [0.5, 0.5],
+        3,
+        dtype=torch.float32,
+        sampler=torch.tensor([1.0, 2.0, 1.0, 2.0]),
+        η=torch.tensor([0.5, 0.5, 1.0, 1.0]),
+    )
     torch.testing.assert_close(w0.flatten(), path[-1, :, 0])
 
 
-@pytest.mark.parametrize("names, message", [(("lr", "gamma"), "adam on rosenbrock has no `gamma` for an axis. It has lr, beta1, beta2, eps, a, b, w0, w1."), (("lr", "lr"), "Both axes of adam on rosenbrock are `lr`")])
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (("lr", "gamma"), "adam on rosenbrock has no `gamma` for an axis. It has lr, beta1, beta2, eps, a, b, w0, w1."),
+        (("lr", "lr"), "Both axes of adam on rosenbrock are `lr`"),
+    ],
+)
 def test_an_axis_that_is_none_is_named(names, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         fragment(trace_descent(adam, rosenbrock), *names)
@@ -208,12 +281,20 @@ def test_unknown_results_are_named():
 
 
 def test_a_step_that_is_too_long_is_refused():
-    with pytest.raises(ValueError, match=rf"steepest_descent on rosenbrock: a step has 1,\d\d\d instructions, and a shader of more than {LARGEST} .* without a line search\."):
+    with pytest.raises(
+        ValueError,
+        match=rf"steepest_descent on rosenbrock: a step has 1,\d\d\d instructions, and a shader of more than {LARGEST} .* without a line search\.",
+    ):
         fragment(trace_descent(steepest_descent, rosenbrock), "w0", "w1")
 
 
 def test_an_operator_that_glsl_lacks_is_named():
-    step = Program("own on bowl", ("w[0]", "w[1]", "t"), (Instruction("_1", "erf", ("w[0]",)),), {"loss": ("_1",), "w": ("_1", "w[1]")})
+    step = Program(
+        "own on bowl",
+        ("w[0]", "w[1]", "t"),
+        (Instruction("_1", "erf", ("w[0]",)),),
+        {"loss": ("_1",), "w": ("_1", "w[1]")},
+    )
     with pytest.raises(ValueError, match=re.escape("own on bowl: GLSL has no operator `erf` in _1 = erf")):
         fragment(Recurrence(step, ("w[0]", "w[1]"), {}, ()), "w0", "w1")
 

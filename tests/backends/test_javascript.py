@@ -13,8 +13,8 @@ from course_lib.backends.javascript import _OPERATORS, _identifiers, _number, fu
 from course_lib.backends.program import _PYTHON, EXACT, Instruction, Program, is_exact
 from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
 from course_lib.experiments import sweep
-from course_lib.formulas import optimizers as o
 from course_lib.formulas import RULES, SECOND_ORDER, SURFACES, himmelblau, rosenbrock, saddle
+from course_lib.formulas import optimizers as o
 from course_lib.formulas.signature import signature, step
 
 STEPS = 200
@@ -51,7 +51,9 @@ def descent(run, rule, surface, start, steps=STEPS, hyper=None):
     """(recurrence, rows) of the generated loop."""
     traced = trace_descent(rule, surface, len(start))
     values = hyperparameters(rule, surface) | (hyper or {})
-    [(columns, numbers)] = run(loop("run", traced), ("run", False, encoded(*start), steps, {k: encoded(x) for k, x in values.items()}))
+    [(columns, numbers)] = run(
+        loop("run", traced), ("run", False, encoded(*start), steps, {k: encoded(x) for k, x in values.items()})
+    )
     assert columns == ["loss", *traced.carry]
     return traced, numbers.reshape(steps + 1, len(columns))
 
@@ -68,7 +70,9 @@ def interpreted(traced, start, steps=STEPS, hyper=None):
 
 def reference(rule, surface, start, steps=STEPS, hyper=None):
     """The same rows by PyTorch, one step after the other."""
-    own, there = ({k: (hyper or {}).get(k, x) for k, x in s.hyper.items()} for s in (signature(rule), signature(surface, ("w",))))
+    own, there = (
+        {k: (hyper or {}).get(k, x) for k, x in s.hyper.items()} for s in (signature(rule), signature(surface, ("w",)))
+    )
     w = torch.tensor(start, dtype=torch.float64)
     state, rows = tuple(torch.full_like(w, x) for x in signature(rule).state.values()), []
     for t in range(1, steps + 2):
@@ -156,7 +160,16 @@ def test_every_column_equals_pytorchs_and_the_programs(run, bit_for_bit, rule, s
 
 
 POWERS = {o.adam, o.adam_l2, o.adamw, o.amsgrad, o.adamax, o.nadam, o.radam, o.lamb, adam}  # by beta ** t
-ROOTS = {o.adagrad, o.adagrad_torch, o.adadelta, o.rmsprop, o.rmsprop_torch, o.rmsprop_centered, o.rmsprop_momentum, clipped}
+ROOTS = {
+    o.adagrad,
+    o.adagrad_torch,
+    o.adadelta,
+    o.rmsprop,
+    o.rmsprop_torch,
+    o.rmsprop_centered,
+    o.rmsprop_momentum,
+    clipped,
+}
 
 
 def test_which_rules_are_compared_bit_for_bit(bit_for_bit):
@@ -182,13 +195,18 @@ def test_few_steps(run, steps):
 def test_more_and_fewer_dimensions(run, dimension):
     start = [0.1 * k + 0.5 for k in range(dimension)]
     _, rows = descent(run, previous, lambda w: (w * w).sum() / 2, start, 20)
-    np.testing.assert_array_equal(rows[:, 1 : 1 + dimension], reference(previous, lambda w: (w * w).sum() / 2, start, 20)[:, 1 : 1 + dimension])
+    np.testing.assert_array_equal(
+        rows[:, 1 : 1 + dimension], reference(previous, lambda w: (w * w).sum() / 2, start, 20)[:, 1 : 1 + dimension]
+    )
 
 
 @pytest.mark.parametrize("surface", [s.formula for s in SURFACES.values()], ids=SURFACES)
 def test_the_surface_alone(run, surface):
     program = trace_surface(surface)
-    points = [[x, y, *signature(surface, ("w",)).hyper.values()] for x, y in itertools.product([-1.5, 0.0, 1e-300, 2.0, 1e200, math.inf, math.nan], repeat=2)]
+    points = [
+        [x, y, *signature(surface, ("w",)).hyper.values()]
+        for x, y in itertools.product([-1.5, 0.0, 1e-300, 2.0, 1e200, math.inf, math.nan], repeat=2)
+    ]
     answers = run(function("loss", program), *(("loss", True, encoded(*p)) for p in points))
     for p, (_, got) in zip(points, answers, strict=True):
         want = program(**dict(zip(program.inputs, p, strict=True)))["loss"]
@@ -202,10 +220,27 @@ DISPUTED = {(1.0, None), (1.0, math.inf), (1.0, -math.inf), (-1.0, math.inf), (-
 
 
 def operands(op):
-    arity = {"where": 3, "neg": 1, "not": 1, "sqrt": 1, "abs": 1, "sign": 1, "floor": 1, "exp": 1, "log": 1, "sin": 1, "cos": 1, "tanh": 1}.get(op, 2)
+    arity = {
+        "where": 3,
+        "neg": 1,
+        "not": 1,
+        "sqrt": 1,
+        "abs": 1,
+        "sign": 1,
+        "floor": 1,
+        "exp": 1,
+        "log": 1,
+        "sin": 1,
+        "cos": 1,
+        "tanh": 1,
+    }.get(op, 2)
     if op in TRUTHS:
         return list(itertools.product([0.0, 1.0], repeat=arity))
-    rows = itertools.product(SPECIAL, repeat=arity) if op != "where" else itertools.product([0.0, 1.0], SPECIAL[:3], SPECIAL[-3:])
+    rows = (
+        itertools.product(SPECIAL, repeat=arity)
+        if op != "where"
+        else itertools.product([0.0, 1.0], SPECIAL[:3], SPECIAL[-3:])
+    )
     return [r for r in rows if op != "pow" or (r[0], None if math.isnan(r[1]) else r[1]) not in DISPUTED]
 
 
@@ -214,8 +249,12 @@ def test_operators(run, op):
     rows = operands(op)
     names = "abc"[: len(rows[0])]
     by_name = function("f", Program("f", tuple(names), (Instruction("_1", op, tuple(names)),), {"y": ("_1",)}))
-    by_number = "".join(function(f"f{k}", Program("f", (), (Instruction("_1", op, r),), {"y": ("_1",)})) for k, r in enumerate(rows))
-    got = run(by_name + by_number, *(("f", True, encoded(*r)) for r in rows), *((f"f{k}", False) for k in range(len(rows))))
+    by_number = "".join(
+        function(f"f{k}", Program("f", (), (Instruction("_1", op, r),), {"y": ("_1",)})) for k, r in enumerate(rows)
+    )
+    got = run(
+        by_name + by_number, *(("f", True, encoded(*r)) for r in rows), *((f"f{k}", False) for k in range(len(rows)))
+    )
     with np.errstate(all="ignore"):
         want = np.array([float(_PYTHON[op](*map(np.float64, r))) for r in rows])
     tolerance = 0 if op in EXACT else 2 * 2.0**-52
@@ -226,7 +265,24 @@ def test_every_operator_is_printed():
     assert set(_OPERATORS) == set(_PYTHON)
 
 
-@pytest.mark.parametrize("x", [0.1, 1 / 3, 1e22, 1e-300, 5e-324, 1.7976931348623157e308, 2.0**53, 123456789.0, -0.0, -1e-7, math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(
+    "x",
+    [
+        0.1,
+        1 / 3,
+        1e22,
+        1e-300,
+        5e-324,
+        1.7976931348623157e308,
+        2.0**53,
+        123456789.0,
+        -0.0,
+        -1e-7,
+        math.inf,
+        -math.inf,
+        math.nan,
+    ],
+)
 def test_numbers_are_read_back_exactly(run, x):
     [(_, got)] = run(f"export const f = () => {_number(x)};", ("f", False))
     np.testing.assert_array_equal(got, [x])
@@ -243,8 +299,11 @@ NAMES = (
 @pytest.mark.parametrize("name", [n for n in NAMES if n.isidentifier() and not keyword.iskeyword(n) and n != "w"])
 def test_any_name_of_a_hyperparameter(run, name):
     scope = {"torch": torch}
-    exec(f"def rule(w, g, t, a=1.0, b=0.0, *, {name}=0.25, w_0_=0.5):\n    return w - {name} * w_0_ * a * g, b + 1, a", scope)
-    surface = lambda w: (w * w).sum()  # noqa: E731
+    exec(
+        f"def rule(w, g, t, a=1.0, b=0.0, *, {name}=0.25, w_0_=0.5):\n    return w - {name} * w_0_ * a * g, b + 1, a",
+        scope,
+    )
+    surface = lambda w: (w * w).sum()
     _, rows = descent(run, scope["rule"], surface, (1.0, -2.0), 5, {name: 0.75})
     np.testing.assert_array_equal(rows, reference(scope["rule"], surface, (1.0, -2.0), 5, {name: 0.75}))
 
@@ -252,7 +311,10 @@ def test_any_name_of_a_hyperparameter(run, name):
 @pytest.mark.parametrize("name", ["new", "rows", "hyper", "start", "old_w_0", "η", "delta", "_1"])
 def test_any_name_of_a_state(run, name):
     scope = {}
-    exec(f"def rule(w, g, t, {name}=0.5, other=0.25, *, lr=0.1):\n    return w - lr * {name} * g, other + {name}, {name}", scope)
+    exec(
+        f"def rule(w, g, t, {name}=0.5, other=0.25, *, lr=0.1):\n    return w - lr * {name} * g, other + {name}, {name}",
+        scope,
+    )
     _, rows = descent(run, scope["rule"], saddle, (1.0, -2.0), 5)
     np.testing.assert_allclose(rows, reference(scope["rule"], saddle, (1.0, -2.0), 5), rtol=1e-15)
 
@@ -266,7 +328,10 @@ def test_all_names_together_stay_apart():
 
 def test_a_name_is_a_text_in_the_generated_code(run):
     program = Program(
-        'a"b', ('w["0"]', "x²", "a b"), (Instruction("_1", "add", ('w["0"]', "x²")), Instruction("_2", "mul", ("_1", "a b"))), {"y": ("_2", 'w["0"]')}
+        'a"b',
+        ('w["0"]', "x²", "a b"),
+        (Instruction("_1", "add", ('w["0"]', "x²")), Instruction("_2", "mul", ("_1", "a b"))),
+        {"y": ("_2", 'w["0"]')},
     )
     [(_, got)] = run(function("f", program), ("f", True, encoded(1.0, 2.0, 4.0)))
     assert got.tolist() == [12.0, 1.0]

@@ -8,7 +8,11 @@ from course_lib.backends.program import Program
 from course_lib.backends.recurrence import trace_descent
 from course_lib.formulas import RULES, SURFACES, adam, gradient_descent, quadratic, rosenbrock, saddle
 
-PAIRS = [pytest.param(rule, s.formula, id=f"{name}-{s.formula.__name__}") for name, rule in RULES.items() for s in SURFACES.values()]
+PAIRS = [
+    pytest.param(rule, s.formula, id=f"{name}-{s.formula.__name__}")
+    for name, rule in RULES.items()
+    for s in SURFACES.values()
+]
 
 
 def walk(loop, start, steps):
@@ -17,7 +21,11 @@ def walk(loop, start, steps):
 
     def play(instructions, inputs, wanted):
         known = set(inputs) | {i.name for i in instructions}
-        return dict(zip(wanted, Program("part", tuple(inputs), tuple(instructions), {"x": tuple(wanted)})(**inputs)["x"])) if set(wanted) <= known else {}
+        return (
+            dict(zip(wanted, Program("part", tuple(inputs), tuple(instructions), {"x": tuple(wanted)})(**inputs)["x"]))
+            if set(wanted) <= known
+            else {}
+        )
 
     once = play(loop.once, hyper, [i.name for i in loop.once])
     initial = [hyper[x] if isinstance(x, str) else x for x in loop.initial.values()]
@@ -46,7 +54,9 @@ def whole(recurrence, start, steps):
 @pytest.mark.parametrize(("rule", "surface"), PAIRS)
 def test_the_parts_compute_the_whole(rule, surface):
     recurrence, start = trace_descent(rule, surface), [0.4, -0.3]
-    np.testing.assert_allclose(walk(take_apart(recurrence), start, 4), whole(recurrence, start, 4), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        walk(take_apart(recurrence), start, 4), whole(recurrence, start, 4), rtol=1e-9, atol=1e-12
+    )
 
 
 def ops(instructions):
@@ -64,7 +74,9 @@ def test_what_depends_on_hyperparameters_alone_runs_once_if_it_is_dear():
     assert {"cos", "sin"} <= ops(loop.once) and not {"cos", "sin"} & ops(loop.body)
     assert set(loop.kept) <= {i.name for i in loop.once}
     cheap = take_apart(trace_descent(adam, rosenbrock))
-    assert sum(i.op == "sub" and set(i.args) & {"beta1", "beta2"} != set() for i in cheap.body) == 2  # 1 - beta: cheaper than to keep
+    assert (
+        sum(i.op == "sub" and set(i.args) & {"beta1", "beta2"} != set() for i in cheap.body) == 2
+    )  # 1 - beta: cheaper than to keep
 
 
 def test_what_depends_on_the_step_alone_runs_once_for_all_runs():
@@ -119,5 +131,7 @@ def test_what_is_fixed_may_be_read_by_what_each_run_computes_once():
         return w - lr / (1 - beta) * g / (1 - beta**t)
 
     loop = take_apart(trace_descent(rule, quadratic), loss=False, alike={"beta", "condition_number"})
-    assert "1 - beta" in [str(i).split(" = ")[1] for i in loop.fixed] and any(i.op == "div" and i.args[1] in {j.name for j in loop.fixed} for i in loop.once)
+    assert "1 - beta" in [str(i).split(" = ")[1] for i in loop.fixed] and any(
+        i.op == "div" and i.args[1] in {j.name for j in loop.fixed} for i in loop.once
+    )
     assert not {i.name for i in loop.fixed} & {i.name for i in loop.each if not {"t", *loop.powers}.isdisjoint(i.args)}

@@ -39,7 +39,8 @@ CALLS = {
     "sgn": [lambda a, b: a.sgn()],
     "relu": [lambda a, b: F.relu(a)],
     "threshold_backward": [lambda a, b: grad(lambda x: (F.relu(x) * b).sum())(a)],
-    "pow": [lambda a, b, p=p: a**p for p in (0, 1, 2, 3, 4, -1, -2, 0.5, -0.5, 2.3)] + [lambda a, b: a**b, lambda a, b: 2**a, lambda a, b: a.abs() ** 1.7],
+    "pow": [lambda a, b, p=p: a**p for p in (0, 1, 2, 3, 4, -1, -2, 0.5, -0.5, 2.3)]
+    + [lambda a, b: a**b, lambda a, b: 2**a, lambda a, b: a.abs() ** 1.7],
     "exp": [lambda a, b: a.exp()],
     "log": [lambda a, b: a.log()],
     "sin": [lambda a, b: a.sin()],
@@ -156,12 +157,23 @@ MATRIX_CALLS = {
         lambda a: a.norm(p=3),
         lambda a: torch.linalg.vector_norm(a, 1.5, -1),
     ],
-    "index": [lambda a: a[[1, 0]], lambda a: a[:, torch.tensor([True, False])], lambda a: a[torch.tensor(1), :, [0, 2]]],
+    "index": [
+        lambda a: a[[1, 0]],
+        lambda a: a[:, torch.tensor([True, False])],
+        lambda a: a[torch.tensor(1), :, [0, 2]],
+    ],
     "select_backward": [lambda a: grad(lambda x: x[0, -1].square().sum())(a)],
     "slice_backward": [lambda a: grad(lambda x: x[1:, :, ::2].square().sum())(a)],
     "diagonal_backward": [lambda a: grad(lambda x: x.diagonal(0, 0, 1).square().sum())(a)],
-    "stack": [lambda a: torch.stack([a[0], a[1] * 2], 1), lambda a: torch.stack([a[0], torch.ones(2, 3)]), lambda a: torch.stack([a[0], a[1] > 0])],
-    "cat": [lambda a: torch.cat([a, a.flip(0)], -1), lambda a: torch.cat([a, torch.full((1, 2, 3), 7.0, dtype=torch.float64)])],
+    "stack": [
+        lambda a: torch.stack([a[0], a[1] * 2], 1),
+        lambda a: torch.stack([a[0], torch.ones(2, 3)]),
+        lambda a: torch.stack([a[0], a[1] > 0]),
+    ],
+    "cat": [
+        lambda a: torch.cat([a, a.flip(0)], -1),
+        lambda a: torch.cat([a, torch.full((1, 2, 3), 7.0, dtype=torch.float64)]),
+    ],
     "clone": [lambda a: a.clone(), lambda a: a.mT.contiguous(), lambda a: a.mT.reshape(-1)],
     "_unsafe_view": [lambda a: a.mT.reshape(3, 4)],
     "flip": [lambda a: a.flip(0, 2)],
@@ -172,7 +184,11 @@ MATRIX_CALLS = {
     "diag_embed": [lambda a: torch.diag_embed(a), lambda a: torch.diag(a[0, 0])],
     "gather": [lambda a: a.gather(2, torch.tensor([[[2, 0], [1, 1]], [[0, 0], [2, 1]]]))],
     "index_select": [lambda a: a.index_select(2, torch.tensor([2, 0]))],
-    "constant_pad_nd": [lambda a: F.pad(a, (1, 2)), lambda a: F.pad(a, (0, 1), value=1.0), lambda a: F.pad(a, (0, 1), value=-3.5)],
+    "constant_pad_nd": [
+        lambda a: F.pad(a, (1, 2)),
+        lambda a: F.pad(a, (0, 1), value=1.0),
+        lambda a: F.pad(a, (0, 1), value=-3.5),
+    ],
     # views: no lowering, since names are shared as numbers are
     "view": [
         lambda a: a.view(3, 4),
@@ -212,11 +228,17 @@ PRODUCT_CALLS = {
         ((2,), (3,), torch.outer),
         ((2, 3), (4, 3), lambda a, b: torch.einsum("ij,kj->ik", a, b)),
     ],
-    "bmm": [((2, 2, 3), (2, 3, 2), lambda a, b: a @ b), ((2, 2, 3), (3, 2), lambda a, b: a @ b), ((2, 3), (2, 3), lambda a, b: torch.einsum("ij,ij->i", a, b))],
+    "bmm": [
+        ((2, 2, 3), (2, 3, 2), lambda a, b: a @ b),
+        ((2, 2, 3), (3, 2), lambda a, b: a @ b),
+        ((2, 3), (2, 3), lambda a, b: torch.einsum("ij,ij->i", a, b)),
+    ],
 }
 
 
-@pytest.mark.parametrize("a, b, f", [pytest.param(*row, id=f"{op}-{k}") for op, rows in PRODUCT_CALLS.items() for k, row in enumerate(rows)])
+@pytest.mark.parametrize(
+    "a, b, f", [pytest.param(*row, id=f"{op}-{k}") for op, rows in PRODUCT_CALLS.items() for k, row in enumerate(rows)]
+)
 def test_products(a, b, f, check):
     assert set(PRODUCT_CALLS) == set(PRODUCTS)
     check(f, a, b, ulps=256, special=False)
@@ -266,9 +288,11 @@ def test_gradients(f, check):
     check(grad(f), (3,), ulps=512, special=False)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # PyTorch's own forward mode uses it
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
+)  # PyTorch's own forward mode uses it
 def test_derivatives_of_derivatives(check):
-    f = lambda x: x[0] ** 2 * x[1].exp() + x.norm()  # noqa: E731
+    f = lambda x: x[0] ** 2 * x[1].exp() + x.norm()
     check(jacrev(grad(f)), (2,), ulps=512, special=False)
     check(lambda x, v: jvp(grad(f), (x,), (v,))[1], (2,), (2,), ulps=4096, special=False)
 
@@ -286,7 +310,13 @@ def test_a_system_needs_the_largest_number_first(check):
     check(lambda A, b: torch.linalg.solve_ex(A * zero, b)[0], (3, 3), (3,), ulps=2**24, special=False)
 
 
-@pytest.mark.parametrize("solve", [lambda A, b: torch.linalg.solve_ex(A.expand(2, 2, 2), b.expand(2, 2, 2))[0], lambda A, b: torch.linalg.solve_ex(A, b[None], left=False)[0]])
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda A, b: torch.linalg.solve_ex(A.expand(2, 2, 2), b.expand(2, 2, 2))[0],
+        lambda A, b: torch.linalg.solve_ex(A, b[None], left=False)[0],
+    ],
+)
 def test_other_systems_are_refused(solve, check):
     with pytest.raises(ValueError, match="solves A X = B for one square matrix A only"):
         check(solve, (2, 2), (2,))

@@ -87,7 +87,10 @@ LOSSES = {
     "reshaped and repeated": lambda A, T, **_: (A[..., None] * T).reshape(-1).square().mean(),
     "choice": lambda A, C, s, **_: torch.where(A > 0, A * s, C - A).abs().mean(),
 }
-FORMULAS |= {f"gradient: {name}": lambda loss=loss, **given: grad(lambda A: loss(**given | {"A": A}))(given["A"]) for name, loss in LOSSES.items()}
+FORMULAS |= {
+    f"gradient: {name}": lambda loss=loss, **given: grad(lambda A: loss(**given | {"A": A}))(given["A"])
+    for name, loss in LOSSES.items()
+}
 
 
 @pytest.mark.parametrize("formula", FORMULAS.values(), ids=FORMULAS)
@@ -117,7 +120,9 @@ def test_the_number_of_nests_and_lines_does_not_depend_on_the_width():
 
 
 def test_what_is_read_twice_is_computed_once():
-    found = check(lambda A, x, **_: {"y": (A @ x).tanh() + (A @ x).tanh().exp(), "total": (A @ x).sum()}, shapes(3, 2, 1))
+    found = check(
+        lambda A, x, **_: {"y": (A @ x).tanh() + (A @ x).tanh().exp(), "total": (A @ x).sum()}, shapes(3, 2, 1)
+    )
     assert [n.target for n in found.nests] == ["mv", "tanh", "exp", "sum", "y", "total"]
 
 
@@ -130,9 +135,17 @@ def test_what_leads_to_no_result_is_left_out():
 
 
 def test_constants_are_captured_once():
-    fixed, other, number = torch.arange(6.0, dtype=torch.float64).reshape(3, 2), torch.tensor([2, 3]), torch.tensor(0.5, dtype=torch.float64)
-    found = check(lambda A, **_: (A @ fixed.T) * number + (A * other) @ fixed.T.clone() + torch.tensor(2.0), {"A": (4, 2)})
-    assert sorted(str(x.tolist()) for x in found.constants.values()) == sorted(map(str, (fixed.tolist(), other.tolist())))
+    fixed, other, number = (
+        torch.arange(6.0, dtype=torch.float64).reshape(3, 2),
+        torch.tensor([2, 3]),
+        torch.tensor(0.5, dtype=torch.float64),
+    )
+    found = check(
+        lambda A, **_: (A @ fixed.T) * number + (A * other) @ fixed.T.clone() + torch.tensor(2.0), {"A": (4, 2)}
+    )
+    assert sorted(str(x.tolist()) for x in found.constants.values()) == sorted(
+        map(str, (fixed.tolist(), other.tolist()))
+    )
 
 
 def test_two_equal_results_and_results_of_each_other():
@@ -148,7 +161,11 @@ def test_any_name_of_an_input_and_of_a_result(name):
     fixed = torch.ones(2, 2, dtype=torch.float64)
 
     def formula(B, **given):
-        return {"x" + name: (given.get(name, B) @ B @ fixed).tanh().mT.reshape(-1).sum(), "tanh1": B.tanh(), "mm1": B @ B} | ({} if name in given else {name: B})
+        return {
+            "x" + name: (given.get(name, B) @ B @ fixed).tanh().mT.reshape(-1).sum(),
+            "tanh1": B.tanh(),
+            "mm1": B @ B,
+        } | ({} if name in given else {name: B})
 
     check(formula, {name: (2, 2), "B": (2, 2)})
     check(formula, {"B": (2, 2)})
@@ -162,14 +179,38 @@ def branches(A, **_):
 
 
 REFUSED = {
-    "an if on a value": (branches, "The formula can't be traced: .* Choose between values with torch.where; take no number out of a tensor."),
-    "a number taken out": (lambda A, **_: A * A.sum().item(), "The formula can't be traced: .* take no number out of a tensor."),
-    "a cumulative sum": (lambda A, **_: A.cumsum(0), "The operator aten.cumsum.default has no form as a nest of loops. Use another one, or add it to"),
-    "random numbers": (lambda A, **_: A + torch.randn_like(A), "The operator aten.randn_like.default has no form as a nest of loops."),
-    "a batched product": (lambda T, **_: T @ T.mT, "The product bmm has no form as a nest of loops. Write it with matrices and vectors."),
-    "a name with two meanings": (lambda A, x, **_: {"x": A @ x}, "`x` is the name of an input and of a result: rename one of them."),
-    "numbers from outside of PyTorch": (lambda A, **_: A * next(COUNT), "As nests of loops `y` is .*, but PyTorch gives .*: the formula leaves PyTorch somewhere."),
-    "a view that changes with another one": (lambda A, **_: (A.t().mul_(2), A)[1] * 1, "the formula leaves PyTorch somewhere"),
+    "an if on a value": (
+        branches,
+        "The formula can't be traced: .* Choose between values with torch.where; take no number out of a tensor.",
+    ),
+    "a number taken out": (
+        lambda A, **_: A * A.sum().item(),
+        "The formula can't be traced: .* take no number out of a tensor.",
+    ),
+    "a cumulative sum": (
+        lambda A, **_: A.cumsum(0),
+        "The operator aten.cumsum.default has no form as a nest of loops. Use another one, or add it to",
+    ),
+    "random numbers": (
+        lambda A, **_: A + torch.randn_like(A),
+        "The operator aten.randn_like.default has no form as a nest of loops.",
+    ),
+    "a batched product": (
+        lambda T, **_: T @ T.mT,
+        "The product bmm has no form as a nest of loops. Write it with matrices and vectors.",
+    ),
+    "a name with two meanings": (
+        lambda A, x, **_: {"x": A @ x},
+        "`x` is the name of an input and of a result: rename one of them.",
+    ),
+    "numbers from outside of PyTorch": (
+        lambda A, **_: A * next(COUNT),
+        "As nests of loops `y` is .*, but PyTorch gives .*: the formula leaves PyTorch somewhere.",
+    ),
+    "a view that changes with another one": (
+        lambda A, **_: (A.t().mul_(2), A)[1] * 1,
+        "the formula leaves PyTorch somewhere",
+    ),
 }
 COUNT = iter(range(1, 100))
 

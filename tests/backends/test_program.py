@@ -14,7 +14,10 @@ from course_lib.backends.recurrence import trace_descent
 from course_lib.formulas import gradient_descent, saddle
 
 INPUTS = ("x", "y", "w[0]")
-OF_NUMBERS = {1: ("neg", "sqrt", "abs", "sign", "floor", "exp", "tanh"), 2: ("add", "sub", "mul", "maximum", "minimum", "fmod")}
+OF_NUMBERS = {
+    1: ("neg", "sqrt", "abs", "sign", "floor", "exp", "tanh"),
+    2: ("add", "sub", "mul", "maximum", "minimum", "fmod"),
+}
 COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
 NUMBERS = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0, math.inf, -math.inf, math.nan]))
 
@@ -50,8 +53,12 @@ def programs(draw):
 
 @given(programs(), st.tuples(NUMBERS, NUMBERS, NUMBERS))
 @example(program(("#0", "neg", ("x",)), ("#1", "neg", ("#0",)), outputs={"out": ("#1",)}), (math.nan, 0.0, 0.0))
-@example(program(("#0", "sub", (0.0, "x")), ("#1", "sub", ("x", "x")), outputs={"out": ("#0", "#1")}), (math.inf, 0.0, 0.0))
-@example(program(("#0", "mul", ("x", 0.0)), ("#1", "div", ("x", "x")), outputs={"out": ("#0", "#1")}), (-math.inf, 0.0, 0.0))
+@example(
+    program(("#0", "sub", (0.0, "x")), ("#1", "sub", ("x", "x")), outputs={"out": ("#0", "#1")}), (math.inf, 0.0, 0.0)
+)
+@example(
+    program(("#0", "mul", ("x", 0.0)), ("#1", "div", ("x", "x")), outputs={"out": ("#0", "#1")}), (-math.inf, 0.0, 0.0)
+)
 @settings(max_examples=300, deadline=None)
 def test_simplify_changes_no_number(original, values):
     given_values = dict(zip(INPUTS, values, strict=True))
@@ -61,7 +68,11 @@ def test_simplify_changes_no_number(original, values):
         np.testing.assert_array_equal(after[name], before[name])  # NaN equals NaN, and 0 equals -0
     assert len(short.instructions) <= len(original.instructions)
     assert is_exact(short) or not is_exact(original)
-    assert simplify(short) == short or any(a != a for i in short.instructions for a in i.args) or any(a != a for atoms in short.outputs.values() for a in atoms)
+    assert (
+        simplify(short) == short
+        or any(a != a for i in short.instructions for a in i.args)
+        or any(a != a for atoms in short.outputs.values() for a in atoms)
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,12 +139,26 @@ def test_what_is_computed_twice_is_computed_once():
 
 
 def test_what_is_not_used_is_dropped_and_the_rest_renumbered():
-    short = simplify(program(("#0", "exp", ("x",)), ("#1", "neg", ("y",)), ("#2", "neg", ("#1",)), ("#3", "abs", ("#2",)), outputs={"out": ("#3", 2.0)}))
+    short = simplify(
+        program(
+            ("#0", "exp", ("x",)),
+            ("#1", "neg", ("y",)),
+            ("#2", "neg", ("#1",)),
+            ("#3", "abs", ("#2",)),
+            outputs={"out": ("#3", 2.0)},
+        )
+    )
     assert str(short) == "p (x, y, w[0])\n  _1 = abs(y)\n  out = _1, 2"
 
 
 def test_new_names_do_not_meet_those_of_inputs():
-    original = program(("#0", "abs", ("_1",)), ("#1", "exp", ("_3",)), ("#2", "add", ("#0", "#1")), outputs={"out": ("#2",)}, inputs=("_1", "_3"))
+    original = program(
+        ("#0", "abs", ("_1",)),
+        ("#1", "exp", ("_3",)),
+        ("#2", "add", ("#0", "#1")),
+        outputs={"out": ("#2",)},
+        inputs=("_1", "_3"),
+    )
     short = simplify(original)
     assert [i.name for i in short.instructions] == ["_2", "_4", "_5"]
     assert short(_1=-2.0, _3=1.0)["out"] == original(_1=-2.0, _3=1.0)["out"] == 2 + np.exp(1.0)
@@ -176,7 +201,9 @@ def test_the_text_of_a_program():
 )
 def test_what_the_operators_compute(op, args, result):
     names = INPUTS[: len(args)]
-    got = program(("r", op, names), outputs={"out": ("r",)})(**dict(zip(INPUTS, [*args, 0.0, 0.0], strict=False)))["out"]
+    got = program(("r", op, names), outputs={"out": ("r",)})(**dict(zip(INPUTS, [*args, 0.0, 0.0], strict=False)))[
+        "out"
+    ]
     assert got.dtype == np.float64
     np.testing.assert_array_equal(got, [result])
 

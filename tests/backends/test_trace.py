@@ -65,7 +65,9 @@ def masked(a, b):
     return m * mask
 
 
-@pytest.mark.parametrize("f", [through_a_view, into_a_constant, overwritten, base_of_a_view, constant_again, swapped, masked])
+@pytest.mark.parametrize(
+    "f", [through_a_view, into_a_constant, overwritten, base_of_a_view, constant_again, swapped, masked]
+)
 def test_changes_in_place_of_temporaries(f, check):
     check(f, (3,), (3,))
 
@@ -110,13 +112,29 @@ def test_one_step_of_every_rule_on_every_surface(rule, surface):
     traced = trace_descent(rule, surface)
     generator = torch.Generator().manual_seed(0)
     for _ in range(5):
-        values = {name: torch.rand((), generator=generator, dtype=torch.float64).item() + 0.1 for name in traced.step.inputs}
+        values = {
+            name: torch.rand((), generator=generator, dtype=torch.float64).item() + 0.1 for name in traced.step.inputs
+        }
         got = traced.step(**values)
-        tensors = {k: torch.tensor([values[f"{k}[{i}]"] for i in range(2)], dtype=torch.float64) for k in ("w", *signature(rule).state)}
+        tensors = {
+            k: torch.tensor([values[f"{k}[{i}]"] for i in range(2)], dtype=torch.float64)
+            for k in ("w", *signature(rule).state)
+        }
         there = {k: values[k] for k in signature(surface, ("w",)).hyper}
-        g = grad(lambda w: surface(w, **there))(tensors["w"])  # noqa: B023
-        w, state = step(rule, tensors["w"], g, values["t"], [tensors[k] for k in signature(rule).state], {k: values[k] for k in signature(rule).hyper})
-        for name, want in {"loss": surface(tensors["w"], **there), "w": w, **dict(zip(signature(rule).state, state, strict=True))}.items():
+        g = grad(lambda w: surface(w, **there))(tensors["w"])
+        w, state = step(
+            rule,
+            tensors["w"],
+            g,
+            values["t"],
+            [tensors[k] for k in signature(rule).state],
+            {k: values[k] for k in signature(rule).hyper},
+        )
+        for name, want in {
+            "loss": surface(tensors["w"], **there),
+            "w": w,
+            **dict(zip(signature(rule).state, state, strict=True)),
+        }.items():
             np.testing.assert_allclose(got[name], want.flatten().numpy(), rtol=1e-14, atol=1e-14)
 
 
@@ -144,14 +162,21 @@ def is_a_gradient_itself(w):
     return grad(lambda w: (w**3).sum())(w).square().sum()
 
 
-@pytest.mark.parametrize("surface", [uses_no_coordinate, uses_one_coordinate, uses_a_constant_copy, changes_a_temporary, is_a_gradient_itself])
+@pytest.mark.parametrize(
+    "surface",
+    [uses_no_coordinate, uses_one_coordinate, uses_a_constant_copy, changes_a_temporary, is_a_gradient_itself],
+)
 def test_the_gradient_is_that_of_torch_func(surface):
     traced, w = trace_descent(gradient_descent, surface), torch.tensor([0.3, -0.7], dtype=torch.float64)
-    got = traced.step(**{name: 0.0 for name in traced.step.inputs} | {"w[0]": 0.3, "w[1]": -0.7, "lr": 0.1, "height": 2.0})
+    got = traced.step(
+        **{name: 0.0 for name in traced.step.inputs} | {"w[0]": 0.3, "w[1]": -0.7, "lr": 0.1, "height": 2.0}
+    )
     np.testing.assert_allclose(got["w"], w - 0.1 * grad(surface)(w), rtol=1e-15, atol=1e-15)
 
 
-@pytest.mark.parametrize(("surface", "got"), [(lambda w: w**2, "(2,)"), (lambda w: w[:1], "(1,)"), (lambda w: 1.0, "float")])
+@pytest.mark.parametrize(
+    ("surface", "got"), [(lambda w: w**2, "(2,)"), (lambda w: w[:1], "(1,)"), (lambda w: 1.0, "float")]
+)
 def test_a_surface_is_one_number(surface, got):
     with pytest.raises(TypeError) as error:
         trace_descent(gradient_descent, surface)
@@ -192,8 +217,16 @@ def test_what_a_recurrence_says():
         (lambda w, g, step, *, t=0.1: w - t * g, quadratic, "Two inputs are called t: rename one of them."),
         (lambda x, g, t, w=0.0, *, lr=0.1: (x - lr * w, w + g), quadratic, "has a state called `w`"),
         (lambda w, g, t, loss=0.0, *, lr=0.1: (w - lr * g, loss), quadratic, "has a state called `loss`"),
-        (lambda w, g, t, v=0.0, *, lr=0.1: (w - lr * g, g.norm()), quadratic, "returned `v` with the shape (), but it starts with (2,)"),
-        (lambda w, g, t, v=0.0, *, lr=0.1: (w - lr * g, 1.0), quadratic, "returned `v` with the shape (), but it starts with (2,)"),
+        (
+            lambda w, g, t, v=0.0, *, lr=0.1: (w - lr * g, g.norm()),
+            quadratic,
+            "returned `v` with the shape (), but it starts with (2,)",
+        ),
+        (
+            lambda w, g, t, v=0.0, *, lr=0.1: (w - lr * g, 1.0),
+            quadratic,
+            "returned `v` with the shape (), but it starts with (2,)",
+        ),
         (lambda w, g, t, *, lr=0.1: (w - lr * g)[0], quadratic, "Return the new parameters, of the shape (2,)."),
     ],
 )

@@ -70,7 +70,10 @@ def clipped(W, V, x, y, *, lr=0.1):
     return W - lr * torch.where(size > 0.5, dW / size, dW), V - lr * torch.where(size > 0.5, dV / size, dV)
 
 
-OWN = [(step, 3) for step in (one_rate, other_order, old_weights, mixed, turned, in_place, unmoved, clipped)] + [(crossed, 1), (clipped, 1)]
+OWN = [(step, 3) for step in (one_rate, other_order, old_weights, mixed, turned, in_place, unmoved, clipped)] + [
+    (crossed, 1),
+    (clipped, 1),
+]
 ALL = pytest.mark.parametrize("step, width", OWN, ids=lambda x: getattr(x, "__name__", x))
 
 
@@ -96,7 +99,15 @@ def draw(page):
     """`draw(training, x, y, steps, **hyper)` -> the shader's four results, (rows, columns) each; x and y are (name, values)."""
 
     def draw(training, x, y, steps=STEPS, /, **hyper):
-        return draw_shader(page, glsl.training(training, x[0], y[0]), x[1], y[1], [hyper.get(h, 1.0) for h in training.hyper], steps, bound=LARGEST)
+        return draw_shader(
+            page,
+            glsl.training(training, x[0], y[0]),
+            x[1],
+            y[1],
+            [hyper.get(h, 1.0) for h in training.hyper],
+            steps,
+            bound=LARGEST,
+        )
 
     return draw
 
@@ -104,7 +115,12 @@ def draw(page):
 def results(losses):
     """What the shader says of runs, from their losses (steps + 1, runs)."""
     lost = losses.isnan().any(0)
-    return torch.where(lost, losses.isnan().int().argmax(0), len(losses)), losses[-1], (losses / losses[0]).mean(0), lost
+    return (
+        torch.where(lost, losses.isnan().int().argmax(0), len(losses)),
+        losses[-1],
+        (losses / losses[0]).mean(0),
+        lost,
+    )
 
 
 # The yardstick
@@ -118,11 +134,18 @@ def test_the_nests_make_the_losses_of_pytorch(step, width):
         found = training.step(**weights, scale=0.7, lr=0.4)
         losses.append(float(found.pop("loss")))
         weights = found
-    torch.testing.assert_close(torch.tensor(losses, dtype=torch.float64), train_many(step, given, 5, scale=0.7, lr=0.4)[:, 0], rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(
+        torch.tensor(losses, dtype=torch.float64),
+        train_many(step, given, 5, scale=0.7, lr=0.4)[:, 0],
+        rtol=1e-12,
+        atol=1e-15,
+    )
 
 
 def test_what_is_written_at_once_and_what_from_a_copy():
-    written = lambda step, width=3: [n.target for n in traced(step, width)[1].step.nests if n.target.removeprefix("next ") in WEIGHTS]  # noqa: E731
+    written = lambda step, width=3: [
+        n.target for n in traced(step, width)[1].step.nests if n.target.removeprefix("next ") in WEIGHTS
+    ]
     assert written(two_rates) == written(in_place) == ["W", "V"]
     assert written(turned) == written(crossed, width=1) == ["next W", "V", "W"]
 
@@ -162,7 +185,10 @@ NAMES = "i0 i1 j0 n0 n3 sum t new W_ mm mm1 mean tanh sub data data1 start_data 
 
 def named(name):
     scope = {"gradient": gradient}
-    exec(f"def own(W, V, x, y, *, {name}=0.1, other=0.2):\n    dW, dV = gradient(W, V, x, y)\n    return W - {name} * dW, V - {name} * other * dV", scope)
+    exec(
+        f"def own(W, V, x, y, *, {name}=0.1, other=0.2):\n    dW, dV = gradient(W, V, x, y)\n    return W - {name} * dW, V - {name} * other * dV",
+        scope,
+    )
     return scope["own"]
 
 
@@ -177,9 +203,13 @@ def test_any_name_of_a_hyperparameter(train, draw, name):
     torch.testing.assert_close(end[0].double(), want[-1], rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("name, what", [("scale", "the scale of the first weights"), ("loss", "the loss before the step")])
+@pytest.mark.parametrize(
+    "name, what", [("scale", "the scale of the first weights"), ("loss", "the loss before the step")]
+)
 def test_a_name_with_a_meaning_of_its_own_is_refused(name, what):
-    with pytest.raises(TypeError, match=re.escape(f"own has a hyperparameter `{name}`, which is {what} here: rename it.")):
+    with pytest.raises(
+        TypeError, match=re.escape(f"own has a hyperparameter `{name}`, which is {what} here: rename it.")
+    ):
         traced(named(name))
 
 
@@ -193,14 +223,26 @@ def test_a_pixel_is_a_run_of_train_many_in_single_precision(draw, step, width):
     x, y = [h for h in training.hyper if h != "scale"][:1] + ["scale"]
     rates, scales = [0.05, 0.1, 0.2, 200.0], [0.5, 1.0, 2.0]
     found = [z.flatten() for z in draw(training, (x, rates), (y, scales), 15, lr_2=0.3)]
-    losses = train_many(step, given, 15, dtype=torch.float32, **{x: rates * 3, y: [s for s in scales for _ in rates]} | ({"lr_2": 0.3} if step is two_rates else {}))
+    losses = train_many(
+        step,
+        given,
+        15,
+        dtype=torch.float32,
+        **{x: rates * 3, y: [s for s in scales for _ in rates]} | ({"lr_2": 0.3} if step is two_rates else {}),
+    )
     when, end, mean, lost = results(losses)
     assert torch.equal(found[3].bool(), lost) and torch.equal(found[0], when.float())
     torch.testing.assert_close(found[1][~lost], end[~lost], rtol=1e-3, atol=1e-7)
     torch.testing.assert_close(found[2][~lost], mean[~lost], rtol=1e-3, atol=1e-7)
 
 
-@pytest.mark.parametrize("axes, message", [(("lr_1", "lr"), "two_rates has no `lr` for an axis. It has scale, lr_1, lr_2."), (("lr_1", "lr_1"), "Both axes of two_rates are `lr_1`: a map needs two.")])
+@pytest.mark.parametrize(
+    "axes, message",
+    [
+        (("lr_1", "lr"), "two_rates has no `lr` for an axis. It has scale, lr_1, lr_2."),
+        (("lr_1", "lr_1"), "Both axes of two_rates are `lr_1`: a map needs two."),
+    ],
+)
 def test_an_axis_that_is_none_is_named(axes, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         glsl.training(traced(two_rates)[1], *axes)
@@ -214,8 +256,14 @@ def no_default(W, V, x, y, *, lr):
 
 
 REFUSED = [
-    (lambda w, g, t, *, lr=0.1: w, "<lambda> takes 3 of the arguments (W, V, x, y). Its first ones must be these 4, in this order."),
-    (lambda V, W, x, y: (W, V), "<lambda> must take the arguments (W, V, x, y) and, after a `*`, hyperparameters, got (V, W, x, y)."),
+    (
+        lambda w, g, t, *, lr=0.1: w,
+        "<lambda> takes 3 of the arguments (W, V, x, y). Its first ones must be these 4, in this order.",
+    ),
+    (
+        lambda V, W, x, y: (W, V),
+        "<lambda> must take the arguments (W, V, x, y) and, after a `*`, hyperparameters, got (V, W, x, y).",
+    ),
     (lambda W, V, x, y, lr=0.1: (W, V), "got (W, V, x, y, lr)."),
     (no_default, "no_default's hyperparameter `lr` has no default."),
     (3, "A rule is a function like"),
@@ -229,7 +277,10 @@ def test_another_form_is_named(step, message):
 
 
 def test_another_result_is_named():
-    with pytest.raises(TypeError, match=re.escape("<lambda> must return the new W and V, of the shapes (3, 3) and (3,), got (3,), (3, 3).")):
+    with pytest.raises(
+        TypeError,
+        match=re.escape("<lambda> must return the new W and V, of the shapes (3, 3) and (3,), got (3,), (3, 3)."),
+    ):
         traced(lambda W, V, x, y: (V, W))
 
 

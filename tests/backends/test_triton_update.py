@@ -32,7 +32,9 @@ def by_the_rule(rule, tensors, t):
     return [new, g, *(torch.as_tensor(x).expand(p.shape) for x in state)]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["float64", "float32"]
+)
 @pytest.mark.parametrize("rule", ALONE)
 def test_every_rule(rule, dtype, tolerance, interpreter):
     ours, update = list(rows(rule, dtype)), trace_update(rule)
@@ -76,10 +78,14 @@ def train(model, optimizer, steps=8):
     return [p.detach() for p in model.parameters()]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["float64", "float32"]
+)
 def test_it_trains_as_pytorch_does(dtype, tolerance, interpreter, monkeypatch):
     calls, real = [], triton_update.apply
-    monkeypatch.setattr(triton_update, "apply", lambda update, rows, hyper, t: calls.append(len(rows)) or real(update, rows, hyper, t))
+    monkeypatch.setattr(
+        triton_update, "apply", lambda update, rows, hyper, t: calls.append(len(rows)) or real(update, rows, hyper, t)
+    )
     monkeypatch.setitem(module.FUSED, "cpu", triton_update)
     triton_update.takes.cache_clear()
     ours, theirs = net(dtype), net(dtype)
@@ -91,7 +97,9 @@ def test_it_trains_as_pytorch_does(dtype, tolerance, interpreter, monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)], ids=["float64", "float32"]
+)
 def test_it_trains_on_a_gpu_as_pytorch_does(dtype, tolerance, triton_installed):
     ours, theirs = net(dtype).cuda(), net(dtype).cuda()
     ours = train(ours, Optimizer(groups(ours), adamw, fused=True, lr=0.02, decay=0.1))
@@ -103,7 +111,10 @@ def test_what_the_kernel_cannot_take_is_updated_all_the_same(monkeypatch):
     monkeypatch.setitem(module.FUSED, "cpu", triton_update)
     monkeypatch.setattr(triton_update, "takes", lambda device: False)
     ours, theirs = net(torch.float64), net(torch.float64)
-    ours, theirs = train(ours, Optimizer(groups(ours), adamw, fused=True, lr=0.02)), train(theirs, Optimizer(groups(theirs), adamw, lr=0.02))
+    ours, theirs = (
+        train(ours, Optimizer(groups(ours), adamw, fused=True, lr=0.02)),
+        train(theirs, Optimizer(groups(theirs), adamw, lr=0.02)),
+    )
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
@@ -120,9 +131,16 @@ def test_it_compiles_for_a_gpu_and_passes_once_over_the_memory(rule, precision, 
     update = trace_update(rule)
     wide = precision.removeprefix("float")
     kinds = {"addresses": "*i64", "chunks": "*i64"} | {f"scalar_{j}": "i" + wide for j in range(len(update.read))}
-    ptx, used = machine_code(generated.load(triton_update.source(update, precision), "triton"), kinds, triton_update.SIZE, precision == "float32")
+    ptx, used = machine_code(
+        generated.load(triton_update.source(update, precision), "triton"),
+        kinds,
+        triton_update.SIZE,
+        precision == "float32",
+    )
     assert used["STACK"] == used["LOCAL"] == used["SHARED"] == 0
     each = triton_update.SIZE // 128
-    loads, stores = (sum(int(n or 1) for n in re.findall(rf"\b{kind}\.global(?:\.v(\d))?\.b{wide}\b", ptx)) for kind in ("ld", "st"))
+    loads, stores = (
+        sum(int(n or 1) for n in re.findall(rf"\b{kind}\.global(?:\.v(\d))?\.b{wide}\b", ptx)) for kind in ("ld", "st")
+    )
     places = 0 if wide == "32" else len(update.inputs) + 3  # the table has numbers of 64 bits, too
     assert (loads - places, stores) == (each * len(update.inputs), each * len(update.outputs))

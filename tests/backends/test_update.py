@@ -19,7 +19,9 @@ SIZES = (3, 0, 20_000, 1)  # more than a chunk, and nothing
 def interpreted(text: str):
     """The function `run` of a generated text, without Numba."""
     start, end = text.index("@intrinsic"), text.index("@njit")
-    text = (text[:start] + text[end:]).replace("from numba import carray, njit, prange, types\nfrom numba.extending import intrinsic\n", "")
+    text = (text[:start] + text[end:]).replace(
+        "from numba import carray, njit, prange, types\nfrom numba.extending import intrinsic\n", ""
+    )
     scope = {"njit": lambda **options: lambda f: f, "prange": range, "pointer": lambda address: address}
     exec(text, scope)
 
@@ -75,7 +77,9 @@ def test_every_rule_interpreted(rule, dtype, tolerance, monkeypatch):
     assert_equal(ours, theirs, tolerance)
 
 
-@pytest.mark.parametrize(("rule", "dtype", "tolerance"), [(adamw, torch.float32, 1e-5), (momentum, torch.float64, 1e-12)])
+@pytest.mark.parametrize(
+    ("rule", "dtype", "tolerance"), [(adamw, torch.float32, 1e-5), (momentum, torch.float64, 1e-12)]
+)
 def test_compiled(rule, dtype, tolerance):
     ours = list(rows(rule, dtype, SIZES))
     theirs, update = [[x.clone() for x in row] for row in ours], trace_update(rule)

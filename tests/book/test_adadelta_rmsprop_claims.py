@@ -17,7 +17,9 @@ DOUBLE = torch.float64
 
 
 def bowl(w, condition_number=20.0):
-    return quadratic(w, condition_number=torch.tensor(condition_number, dtype=DOUBLE), angle=torch.tensor(0.0, dtype=DOUBLE)).item()
+    return quadratic(
+        w, condition_number=torch.tensor(condition_number, dtype=DOUBLE), angle=torch.tensor(0.0, dtype=DOUBLE)
+    ).item()
 
 
 def zeros(rule, w):
@@ -54,7 +56,9 @@ def test_the_first_step_is_the_longest(seed, gamma, longest):
     generator = torch.Generator().manual_seed(seed)
     w = v = torch.zeros(1000, dtype=DOUBLE)
     for t in range(1, 101):
-        g = torch.randn(1000, generator=generator, dtype=DOUBLE) * 10 ** torch.randn(1000, generator=generator, dtype=DOUBLE)
+        g = torch.randn(1000, generator=generator, dtype=DOUBLE) * 10 ** torch.randn(
+            1000, generator=generator, dtype=DOUBLE
+        )
         before, (w, v) = w, rmsprop(w, g, t, v, lr=1.0, gamma=gamma, eps=0.0)
         length = (w - before).abs()
         assert length.max() <= (1 - gamma) ** -0.5 + 1e-9
@@ -64,7 +68,10 @@ def test_the_first_step_is_the_longest(seed, gamma, longest):
 
 
 def test_rmsprop_forgets_the_wall():
-    starts, lr = torch.tensor([(-2.0, -1.0), (-1.0, 1.0), (-2.0, -1.0)], dtype=DOUBLE), torch.tensor([0.02, 0.02, 0.1], dtype=DOUBLE)
+    starts, lr = (
+        torch.tensor([(-2.0, -1.0), (-1.0, 1.0), (-2.0, -1.0)], dtype=DOUBLE),
+        torch.tensor([0.02, 0.02, 0.1], dtype=DOUBLE),
+    )
     path = sweep(rmsprop, rosenbrock, starts, 300, lr=lr)
     assert [rosenbrock(w).item() for w in path[-1]] == pytest.approx([0.24, 0.22, 1.2], rel=0.025)
     jump = path[:, 2].diff(dim=0)[-50:].norm(dim=1).mean().item()
@@ -102,7 +109,11 @@ def test_who_follows_a_minimum_that_moves(rule, hyper, young, old, variance):
 
 
 def test_the_loss_at_which_rmsprop_swings():
-    lr, kappa, losses = torch.tensor([0.2, 0.1, 0.2], dtype=DOUBLE), torch.tensor([20.0, 20.0, 100.0], dtype=DOUBLE), [0.105, 0.026, 0.51]
+    lr, kappa, losses = (
+        torch.tensor([0.2, 0.1, 0.2], dtype=DOUBLE),
+        torch.tensor([20.0, 20.0, 100.0], dtype=DOUBLE),
+        [0.105, 0.026, 0.51],
+    )
     path = sweep(rmsprop, quadratic, START, 400, lr=lr, condition_number=kappa)
     assert [bowl(w, k.item()) for w, k in zip(path[-1], kappa)] == pytest.approx(losses, rel=0.015)
     assert losses == pytest.approx(((1 + kappa) * lr**2 / 8).tolist(), rel=0.02)
@@ -144,7 +155,9 @@ def test_a_schedule_brings_it_to_rest():
 
 
 @pytest.mark.parametrize(
-    ("eps", "halfway", "loss"), [(1e-6, 273, 0.91), (1e-4, 39, 0.038), (1e-2, 4, 5.9)], ids=["default", "larger", "large"]
+    ("eps", "halfway", "loss"),
+    [(1e-6, 273, 0.91), (1e-4, 39, 0.038), (1e-2, 4, 5.9)],
+    ids=["default", "larger", "large"],
 )
 def test_eps_is_the_learning_rate_of_adadelta(eps, halfway, loss):
     path = sweep(adadelta, quadratic, START, 300, eps=eps, condition_number=20.0)[:, 0]
@@ -246,7 +259,9 @@ def test_a_schedule_does_more_than_the_choice_of_the_rule():
     rms, falling, delta = errors(rmsprop, "lr", 0.25), errors(rmsprop, "lr", 1.0, True), errors(adadelta, "eps", 1.0)
     at_best = [error[:, order[0]] for error, order, _ in (plain, ada, rms, falling, delta)]
     for rival in (at_best[0], at_best[2], at_best[4]):
-        assert (at_best[3] < at_best[1]).all() and (at_best[1] < rival).sum() >= 4 and at_best[1].mean() < rival.mean()  # five seeds
+        assert (
+            (at_best[3] < at_best[1]).all() and (at_best[1] < rival).sum() >= 4 and at_best[1].mean() < rival.mean()
+        )  # five seeds
     assert at_best[2].mean() > 3 * at_best[3].mean()
     assert falling[2][falling[1][0]] / rms[2][rms[1][0]] == 16
 

@@ -16,7 +16,9 @@ DOUBLE = torch.float64
 
 
 def bowl(w, condition_number=20.0, angle=0.0):
-    return quadratic(w, condition_number=torch.tensor(condition_number, dtype=DOUBLE), angle=torch.tensor(angle, dtype=DOUBLE)).item()
+    return quadratic(
+        w, condition_number=torch.tensor(condition_number, dtype=DOUBLE), angle=torch.tensor(angle, dtype=DOUBLE)
+    ).item()
 
 
 # The update
@@ -28,7 +30,9 @@ def test_the_first_step_is_a_sign_and_no_step_is_longer_than_the_rate(seed):
     w = start = torch.zeros(1000, dtype=DOUBLE)
     G = torch.zeros_like(w)
     for t in range(1, 101):
-        g = torch.randn(1000, generator=generator, dtype=DOUBLE) * 10 ** torch.randn(1000, generator=generator, dtype=DOUBLE)
+        g = torch.randn(1000, generator=generator, dtype=DOUBLE) * 10 ** torch.randn(
+            1000, generator=generator, dtype=DOUBLE
+        )
         before, (w, G) = w, adagrad(w, g, t, G, lr=0.3, eps=0.0)
         assert (w - before).abs().max() <= 0.3 + 1e-12
         if t == 1:
@@ -186,7 +190,9 @@ def excess_loss(rule, power, seed):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_adagrad_wins_on_rare_words_against_tuned_rivals(seed):
-    (plain, _), (faded, rate), (shared, _), (ours, own) = (excess_loss(rule, 1.5, seed) for rule in (gradient_descent, fading, one_for_all, adagrad))
+    (plain, _), (faded, rate), (shared, _), (ours, own) = (
+        excess_loss(rule, 1.5, seed) for rule in (gradient_descent, fading, one_for_all, adagrad)
+    )
     assert ours.mean() < 0.5 * plain.mean()
     assert ours.mean() < 0.62 * min(faded.mean(), shared.mean())
     for rival in (plain, faded, shared):
@@ -238,10 +244,14 @@ def test_without_eps_an_absent_word_gives_nan():
     assert adagrad(w, g, 1, G, lr=1.0)[0] == 0
 
 
-@pytest.mark.parametrize(("size", "slide", "pytorch"), [(1e-3, 1.0, 1.0), (1e-5, 0.7071, 1.0), (1e-7, 0.01, 0.999), (1e-9, 1e-4, 0.9091)])
+@pytest.mark.parametrize(
+    ("size", "slide", "pytorch"), [(1e-3, 1.0, 1.0), (1e-5, 0.7071, 1.0), (1e-7, 0.01, 0.999), (1e-9, 1e-4, 0.9091)]
+)
 def test_which_gradients_eps_silences(size, slide, pytorch):
     g = torch.tensor([size], dtype=DOUBLE)
-    moved = [-rule(torch.zeros_like(g), g, 1, torch.zeros_like(g), lr=1.0)[0].item() for rule in (adagrad, adagrad_torch)]
+    moved = [
+        -rule(torch.zeros_like(g), g, 1, torch.zeros_like(g), lr=1.0)[0].item() for rule in (adagrad, adagrad_torch)
+    ]
     assert moved == pytest.approx([slide, pytorch], rel=0.006)
 
 
@@ -268,7 +278,9 @@ def train(make_optimizer, seed=0, steps=200):
 def test_the_network_equals_pytorch_and_the_slide_is_another_rule():
     theirs, _, _, smallest = train(lambda p: torch.optim.Adagrad(p, lr=0.1))
     spellings = (adagrad_torch, 1e-10), (adagrad, 1e-10), (adagrad, 1e-20)
-    off = [(train(lambda p: Optimizer(p, rule, lr=0.1, eps=eps))[0] - theirs).abs().max().item() for rule, eps in spellings]
+    off = [
+        (train(lambda p: Optimizer(p, rule, lr=0.1, eps=eps))[0] - theirs).abs().max().item() for rule, eps in spellings
+    ]
     assert off[0] < 1e-12
     assert off[1] == pytest.approx(0.04, abs=0.01)
     assert off[2] < 1e-4
@@ -309,5 +321,7 @@ def test_the_power_rule_of_the_page_begins_at_gradient_descent():
         return w - lr * g / (G + 1e-10) ** power, G
 
     for power, rule in ((0.0, gradient_descent), (0.5, adagrad)):
-        ours, theirs = (sweep(r, quadratic, START, 20, lr=0.05, **h) for r, h in ((between, {"power": power}), (rule, {})))
+        ours, theirs = (
+            sweep(r, quadratic, START, 20, lr=0.05, **h) for r, h in ((between, {"power": power}), (rule, {}))
+        )
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)

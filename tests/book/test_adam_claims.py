@@ -58,13 +58,17 @@ def test_adam_does_not_see_the_unit_of_the_loss_and_momentum_does():
 def test_adam_does_not_see_the_condition_number_until_the_valley_is_turned():
     ends = sweep(adam, measured, START, 60, lr=0.1, condition_number=torch.tensor([1.0, 10.0, 1000.0], dtype=FLOAT))[-1]
     assert (ends - ends[0]).abs().max() < 1e-8
-    turned = sweep(adam, measured, START, 60, lr=0.1, condition_number=1000, angle=torch.tensor([0.0, 45.0], dtype=FLOAT))[-1]
+    turned = sweep(
+        adam, measured, START, 60, lr=0.1, condition_number=1000, angle=torch.tensor([0.0, 45.0], dtype=FLOAT)
+    )[-1]
     losses = [quadratic(w, condition_number=1000.0, angle=a).item() for w, a in zip(turned, (0.0, 45.0), strict=True)]
     assert losses == pytest.approx([0.35, 5.0], rel=0.02)
 
 
 def test_momentum_diverges_from_condition_number_380_on():
-    ends = sweep(momentum, measured, START, 800, lr=0.1, condition_number=torch.tensor([375.0, 385.0], dtype=FLOAT))[-1].abs()
+    ends = sweep(momentum, measured, START, 800, lr=0.1, condition_number=torch.tensor([375.0, 385.0], dtype=FLOAT))[
+        -1
+    ].abs()
     assert ends[0, 1] < 0.1 and ends[1, 1] > 10
 
 
@@ -94,7 +98,13 @@ def lengths(histories, **betas):
 
 def test_the_longest_steps_of_the_table():
     late = torch.arange(10_100, dtype=FLOAT) - 10_000
-    histories = [5 + 0 * late, (-1.0) ** (late % 2), (late == 0).to(FLOAT), (late >= 0).to(FLOAT), (late >= 0) * 1.11**late]
+    histories = [
+        5 + 0 * late,
+        (-1.0) ** (late % 2),
+        (late == 0).to(FLOAT),
+        (late >= 0).to(FLOAT),
+        (late >= 0) * 1.11**late,
+    ]
     longest = lengths(torch.stack(histories, 1))[10_000:].amax(0)
     assert longest.tolist() == pytest.approx([1.0, 0.05, 3.16, 6.57, 7.27], abs=0.005)
 
@@ -103,14 +113,21 @@ def test_the_longest_steps_of_the_table():
 def test_steps_on_noise_are_a_quarter_of_the_rate_and_no_step_passes_the_bound(seed):
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(700, 400, generator=generator, dtype=FLOAT)
-    assert lengths(noise)[400:].square().mean().sqrt().item() == pytest.approx(math.sqrt(0.1 / 1.9), rel=0.05) == pytest.approx(0.23, abs=0.01)
+    assert (
+        lengths(noise)[400:].square().mean().sqrt().item()
+        == pytest.approx(math.sqrt(0.1 / 1.9), rel=0.05)
+        == pytest.approx(0.23, abs=0.01)
+    )
     bursts = noise * torch.exp(torch.randn(700, 400, generator=generator, dtype=FLOAT).cumsum(0) / 3)
     assert 1 < lengths(bursts).max() < worst(0.9, 0.999)
 
 
 def test_the_bound_and_its_values():
     assert [worst(0.9, b) for b in (0.999, 0.99, 0.95)] == pytest.approx([7.27, 2.35, 1.16], abs=0.005)
-    corrected = [math.sqrt((1 - 0.999**t) / 0.001 * sum((0.81 / 0.999) ** k for k in range(t))) * 0.1 / (1 - 0.9**t) for t in range(1, 400)]
+    corrected = [
+        math.sqrt((1 - 0.999**t) / 0.001 * sum((0.81 / 0.999) ** k for k in range(t))) * 0.1 / (1 - 0.9**t)
+        for t in range(1, 400)
+    ]
     assert max(corrected) <= worst(0.9, 0.999) * (1 + 1e-9)  # the corrections do not lift it
 
 
@@ -138,8 +155,12 @@ def test_without_corrections_it_is_adam_with_another_schedule():
 
 def test_the_two_paths_of_the_figure():
     paths = {rule: sweep(rule, quadratic, START, 60, lr=0.05)[:, 0] for rule in (adam, uncorrected)}
-    assert [quadratic(paths[rule][t]).item() for rule in paths for t in (20, 60)] == pytest.approx([1.16, 0.0066, 0.54, 0.010], rel=0.05)
-    assert paths[uncorrected].amin(0)[1] == pytest.approx(-0.62, abs=0.01) and paths[uncorrected].amax(0)[0] == pytest.approx(0.84, abs=0.01)
+    assert [quadratic(paths[rule][t]).item() for rule in paths for t in (20, 60)] == pytest.approx(
+        [1.16, 0.0066, 0.54, 0.010], rel=0.05
+    )
+    assert paths[uncorrected].amin(0)[1] == pytest.approx(-0.62, abs=0.01) and paths[uncorrected].amax(0)[
+        0
+    ] == pytest.approx(0.84, abs=0.01)
     assert paths[adam].amin(0)[1] == pytest.approx(-0.12, abs=0.01) and paths[adam][:, 0].max() < 0.04
 
 
@@ -155,17 +176,23 @@ def network(w):
 
 
 def test_the_correction_makes_the_rate_independent_of_beta2():
-    starts = torch.cat([0.3 * torch.randn(5, 65, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]).double()
+    starts = torch.cat(
+        [0.3 * torch.randn(5, 65, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    ).double()
     rates = torch.tensor([0.001, 0.003, 0.01, 0.03, 0.1, 0.3])
     hyper = {"lr": rates.repeat_interleave(15).repeat(2), "beta2": torch.tensor([0.999, 0.9999]).repeat_interleave(90)}
     ends = {rule: sweep(rule, network, starts.repeat(12, 1), 200, **hyper)[-1] for rule in (adam, uncorrected)}
-    loss = {rule: vmap(network)(end).view(2, 6, 3, 5).median(3).values for rule, end in ends.items()}  # (beta2, rate, seed)
+    loss = {
+        rule: vmap(network)(end).view(2, 6, 3, 5).median(3).values for rule, end in ends.items()
+    }  # (beta2, rate, seed)
     assert (loss[adam][0, :4] / loss[adam][1, :4] - 1).abs().max() < 0.1
     assert loss[uncorrected].argmin(1).tolist() == [[3] * 3, [2] * 3]
     assert (loss[uncorrected][0, 5] > 20 * loss[adam][0, 5]).all()
     ratio = loss[uncorrected].amin((0, 1)) / loss[adam].amin((0, 1))
     assert (1 / 3 < ratio).all() and (ratio < 3).all()
-    saturated = {rule: (vmap(hidden)(end.view(2, 6, 15, 65)[0, 5]).abs() > 0.99).double().mean() for rule, end in ends.items()}
+    saturated = {
+        rule: (vmap(hidden)(end.view(2, 6, 15, 65)[0, 5]).abs() > 0.99).double().mean() for rule, end in ends.items()
+    }
     assert saturated[uncorrected] > 0.5 > saturated[adam]
 
 
@@ -211,7 +238,10 @@ def contest():
     for name, (surface, shape) in ARENA.items():
         starts = torch.cat([near(surface, seed) for seed in range(3)])
         settings = COSTLY if surface is network else SETTINGS
-        found[name] = [tune(rule, memory, surface, starts, settings, **shape) for rule, memory in ((momentum, "momentum"), (adam, "beta1"))]
+        found[name] = [
+            tune(rule, memory, surface, starts, settings, **shape)
+            for rule, memory in ((momentum, "momentum"), (adam, "beta1"))
+        ]
     return found
 
 
@@ -300,8 +330,13 @@ def test_the_memory_of_the_wall_holds_it_back():
 
 
 def test_a_large_epsilon_makes_adam_momentum():
-    ends = {unit: vmap(quadratic)(sweep(adam, measured, START, 60, lr=0.1, unit=unit, eps=torch.tensor([1e-8, 1e-3]))[-1]) for unit in (1.0, 1e-4, 1e-8)}
-    assert torch.cat([*ends.values()]).tolist() == pytest.approx([0.0035, 0.0034, 0.0035, 0.8391, 0.0024, 9.6111], abs=6e-5)
+    ends = {
+        unit: vmap(quadratic)(sweep(adam, measured, START, 60, lr=0.1, unit=unit, eps=torch.tensor([1e-8, 1e-3]))[-1])
+        for unit in (1.0, 1e-4, 1e-8)
+    }
+    assert torch.cat([*ends.values()]).tolist() == pytest.approx(
+        [0.0035, 0.0034, 0.0035, 0.8391, 0.0024, 9.6111], abs=6e-5
+    )
     slow = sweep(adam, measured, START, 60, lr=0.1, unit=1e-10, eps=1e-3)
     uncorrected_for_one_step = sweep(momentum, measured, START, 60, lr=0.1 / 1e-3, unit=1e-10)
     assert (slow - slow[0]).abs().max() < 1e-4 and (uncorrected_for_one_step - slow).abs().max() < 1e-5
@@ -321,16 +356,33 @@ def test_adam_at_rest_does_not_rest_unless_epsilon_is_large():
 
 def memories(steps):
     """Both memories, (rows, columns), and the loss at the end: the map of the page."""
-    fig = Map(adam, quadratic, x="beta2", y="beta1", steps=steps, lr=0.1, x_range=(0, 0.9999), y_range=(0, 0.99), view="loss")
+    fig = Map(
+        adam, quadratic, x="beta2", y="beta1", steps=steps, lr=0.1, x_range=(0, 0.9999), y_range=(0, 0.99), view="loss"
+    )
     beta2, beta1 = torch.meshgrid(*fig.places(100, 20), indexing="xy")
-    ends = sweep(adam, quadratic, START, steps, machine="numba", keep="end", dtype=torch.float32, lr=0.1, beta1=beta1.flatten(), beta2=beta2.flatten())
+    ends = sweep(
+        adam,
+        quadratic,
+        START,
+        steps,
+        machine="numba",
+        keep="end",
+        dtype=torch.float32,
+        lr=0.1,
+        beta1=beta1.flatten(),
+        beta2=beta2.flatten(),
+    )
     return beta2, beta1, vmap(quadratic)(ends).view(20, 100)
 
 
 def test_the_map_shows_these_losses():
-    fig = Map(adam, quadratic, x="beta2", y="beta1", steps=200, lr=0.1, x_range=(0, 0.9999), y_range=(0, 0.99), view="loss")
+    fig = Map(
+        adam, quadratic, x="beta2", y="beta1", steps=200, lr=0.1, x_range=(0, 0.9999), y_range=(0, 0.99), view="loss"
+    )
     beta2, _, loss = memories(200)
-    torch.testing.assert_close(fig.values(100, 20).above[beta2 > 0.99], loss[beta2 > 0.99], rtol=0.02, atol=1e-5)  # elsewhere rounding grows
+    torch.testing.assert_close(
+        fig.values(100, 20).above[beta2 > 0.99], loss[beta2 > 0.99], rtol=0.02, atol=1e-5
+    )  # elsewhere rounding grows
 
 
 def test_rest_is_patience():

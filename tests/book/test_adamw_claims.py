@@ -53,7 +53,9 @@ def test_adam_with_l2_shrinks_the_coordinate_with_small_gradients():
     assert left(with_l2, noise=20.0)[0] == pytest.approx(1.94, abs=0.005)
 
 
-@pytest.mark.parametrize(("noise", "steps", "felt"), [(4.0, 10, (0.12, 0.7)), (4.0, 100, (0.12, 1.1)), (20.0, 100, (0.025, None))])
+@pytest.mark.parametrize(
+    ("noise", "steps", "felt"), [(4.0, 10, (0.12, 0.7)), (4.0, 100, (0.12, 1.1)), (20.0, 100, (0.025, None))]
+)
 def test_the_decay_that_is_felt(noise, steps, felt):
     w, state = torch.tensor([2.0, 1.5], dtype=DOUBLE), [torch.zeros(2, dtype=DOUBLE)] * 3
     for t in range(1, steps + 1):
@@ -66,7 +68,9 @@ def test_without_gradients_lambda_has_no_effect():
     one, other = left(with_l2, noise=0.04), left(with_l2, noise=0.04, decay=1.0)
     assert one == pytest.approx(other, rel=3e-3) and one[0] == pytest.approx(0.45, abs=0.005)
     assert left(with_l2, 200, noise=0.04)[0] < 0.05
-    first = sweep(with_l2, lambda w: 0 * w.sum(), (2.0, 1.5), 1, noise=0.0, decay=torch.tensor([1e-3, 10.0]))[:, :, 0].diff(dim=0)
+    first = sweep(with_l2, lambda w: 0 * w.sum(), (2.0, 1.5), 1, noise=0.0, decay=torch.tensor([1e-3, 10.0]))[
+        :, :, 0
+    ].diff(dim=0)
     torch.testing.assert_close(first[0], torch.full((2,), -0.02, dtype=DOUBLE), rtol=1e-4, atol=0)
 
 
@@ -84,14 +88,24 @@ def trained(rule, model=decay_map.plain, seed=0, scale=1.0, steps=400, **hyper):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        turns.append([torch.rad2deg((a / a.norm() - b / b.norm()).norm()) for a, b in zip(old, (p.detach() for p in net.parameters()))])
+        turns.append(
+            [
+                torch.rad2deg((a / a.norm() - b / b.norm()).norm())
+                for a, b in zip(old, (p.detach() for p in net.parameters()))
+            ]
+        )
     return net, optimizer, torch.tensor(turns[-200:]).mean(dim=0)
 
 
 def test_the_task():
     data = decay_map.task()
     right = decay_map.digits(500, 700)
-    assert len(data.y_train) == 500 and len(data.y_val) == 700 and torch.equal(data.x_train, right.x_train) and torch.equal(data.y_val, right.y_val)
+    assert (
+        len(data.y_train) == 500
+        and len(data.y_val) == 700
+        and torch.equal(data.x_train, right.x_train)
+        and torch.equal(data.y_val, right.y_val)
+    )
     assert 125 <= (data.y_train != right.y_train).sum() <= 150  # a random label may be the right one
     assert (data.x_train.amax(dim=0) == 0).sum() == 5
 
@@ -214,14 +228,25 @@ def test_the_valley_of_the_l2_form_is_a_little_lower():
 
 
 def test_one_setting_diverged_and_its_decay_per_step_is_above_2():
-    gone = [(name, lr * decay) for name, found in RECORDED.items() for lr, decays, row in zip(found["rates"], found["decays"], found["val"]) for decay, c in zip(decays, row) if c[-1] is None]
+    gone = [
+        (name, lr * decay)
+        for name, found in RECORDED.items()
+        for lr, decays, row in zip(found["rates"], found["decays"], found["val"])
+        for decay, c in zip(decays, row)
+        if c[-1] is None
+    ]
     assert [name for name, _ in gone] == ["plain_adamw"] and gone[0][1] > 2
-    assert max(lr * row[-1] for found in RECORDED.values() for lr, row in zip(found["rates"], found["decays"])) == pytest.approx(gone[0][1])
+    assert max(
+        lr * row[-1] for found in RECORDED.values() for lr, row in zip(found["rates"], found["decays"])
+    ) == pytest.approx(gone[0][1])
 
 
 def test_the_coarse_map_of_the_page_shows_the_same_valleys():
     """Three of the recorded seeds, at the settings of the page's own map."""
-    best = {name: torch.tensor(RECORDED[name]["ends"], dtype=DOUBLE)[::3, ::3, :3].mean(dim=-1).argmin(dim=1).tolist() for name in ("adamw", "adam_l2")}
+    best = {
+        name: torch.tensor(RECORDED[name]["ends"], dtype=DOUBLE)[::3, ::3, :3].mean(dim=-1).argmin(dim=1).tolist()
+        for name in ("adamw", "adam_l2")
+    }
     assert best == {"adamw": [3, 3, 3], "adam_l2": [3, 2, 1]}
 
 
@@ -237,7 +262,9 @@ def test_what_normalization_does_to_loss_and_gradient():
 
     loss, slopes = loss_and_slopes()
     for w, g in zip(net.parameters(), slopes):
-        assert (w * g).sum().abs() < 1e-4 * w.norm() * g.norm()  # perpendicular, up to the small constant inside layer_norm
+        assert (
+            w * g
+        ).sum().abs() < 1e-4 * w.norm() * g.norm()  # perpendicular, up to the small constant inside layer_norm
     with torch.no_grad():
         for w in net.parameters():
             w.mul_(3)
@@ -256,7 +283,12 @@ def test_the_norm_grows_with_the_rate_along_the_valley_of_adamw():
 
 @pytest.mark.parametrize(("rule", "power", "product"), [(adamw, 1, 0.1), (adam_l2, 2, 1e-4)], ids=["adamw", "adam_l2"])
 def test_the_angle_of_a_step_is_the_same_along_the_valley(rule, power, product):
-    turns = torch.stack([trained(rule, decay_map.Normalized, steps=400, lr=lr, decay=product / lr**power)[2] for lr in (0.001, 0.01, 0.1)])
+    turns = torch.stack(
+        [
+            trained(rule, decay_map.Normalized, steps=400, lr=lr, decay=product / lr**power)[2]
+            for lr in (0.001, 0.01, 0.1)
+        ]
+    )
     assert (turns.amax(dim=0) / turns.amin(dim=0) < 1.5).all()  # over a hundredfold of the rate
     predicted = math.degrees(math.sqrt(2 * 0.1 * 0.1 / 1.9))
     assert predicted == pytest.approx(5.9, abs=0.05)
@@ -279,7 +311,11 @@ def test_schedules_schedule_the_decay():
 def test_defaults_of_pytorch():
     parameter = [torch.zeros(1, requires_grad=True)]
     found = torch.optim.AdamW(parameter).defaults
-    assert (found["lr"], found["weight_decay"], torch.optim.Adam(parameter).defaults["weight_decay"]) == (0.001, 0.01, 0)
+    assert (found["lr"], found["weight_decay"], torch.optim.Adam(parameter).defaults["weight_decay"]) == (
+        0.001,
+        0.01,
+        0,
+    )
     assert 1 / (found["lr"] * found["weight_decay"]) == pytest.approx(100_000)
 
 
@@ -299,8 +335,7 @@ def test_the_exercise_knows_as_many_mistakes_as_the_page_says():
 
 
 @pytest.mark.parametrize(
-    ("rule", "decay", "end"),
-    [(adam_l2, 1.0, (0.5, 0.99)), (adamw, 1.0, (0.7, 0.7)), (adamw, 10.0, (0.1, 0.1))],
+    ("rule", "decay", "end"), [(adam_l2, 1.0, (0.5, 0.99)), (adamw, 1.0, (0.7, 0.7)), (adamw, 10.0, (0.1, 0.1))]
 )
 def test_where_the_two_rules_end_on_a_bowl(rule, decay, end):
     def bowl(w):

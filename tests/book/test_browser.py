@@ -46,7 +46,9 @@ def address(serve, built_book):
 def reading(request, open_shared_page, address, built_book):
     """One page for one reader, opened once for all tests, each of which leaves it as a reader could."""
     name, scheme, color = request.param
-    visit = open_shared_page(f"{address(scheme)}/{name}.html", viewport={"width": 1200, "height": 900}, color_scheme=color)
+    visit = open_shared_page(
+        f"{address(scheme)}/{name}.html", viewport={"width": 1200, "height": 900}, color_scheme=color
+    )
     return Reading(visit, color, payloads((built_book / f"{name}.html").read_text()))
 
 
@@ -64,7 +66,9 @@ def start(figure: Shown) -> list[float]:
 def assert_descent(figure: Shown, payload: dict):
     """The paths and numbers of a Descent are those that `sweep` computes for the setting that it shows."""
     state, setting = payload["state"], hyper(figure, payload)
-    surface = next((s for s in SURFACES.values() if state["spec"]["title"].endswith(f" on {label(s.formula.__name__)}")), None)
+    surface = next(
+        (s for s in SURFACES.values() if state["spec"]["title"].endswith(f" on {label(s.formula.__name__)}")), None
+    )
     drawn, results = figure.paths(state["spec"]["domain"]), figure.results()
     for path, run in zip(drawn, state["spec"]["runs"], strict=True):
         rule = next((rule for name, rule in RULES.items() if label(name) == run["label"]), None)
@@ -103,7 +107,11 @@ def assert_map(figure: Shown, payload: dict):
     (drawn,) = figure.paths(spec["domain"])
     assert drawn == pytest.approx(path[: len(drawn)], abs=0.06 * figure.pixel(spec["domain"]))
     there = {k: v for k, v in setting.items() if k in (surface.formula.__kwdefaults__ or {})}
-    above = [surface.formula(w, **there).item() - surface.formula(torch.tensor(surface.minima(**there)[0]).double(), **there).item() for w in path]
+    above = [
+        surface.formula(w, **there).item()
+        - surface.formula(torch.tensor(surface.minima(**there)[0]).double(), **there).item()
+        for w in path
+    ]
     lost = any(not (abs(a) <= spec["bound"] and abs(b) <= spec["bound"]) for a, b in path.tolist())
     late = max((k + 1 for k, z in enumerate(above) if not z <= goal), default=0)
     words = "diverged" if lost else f"{late} steps" if late <= steps else "not in time"
@@ -118,7 +126,9 @@ def mounted(reading: Reading):
     assert len(reading.figures) == len(reading.payloads) > 0
     for figure, payload in zip(reading.figures, reading.payloads, strict=True):
         figure.host.scroll_into_view_if_needed()
-        figure.page.wait_for_function("host => host.matches('[data-mounted], [data-failed]')", arg=figure.host.element_handle())
+        figure.page.wait_for_function(
+            "host => host.matches('[data-mounted], [data-failed]')", arg=figure.host.element_handle()
+        )
         assert figure.host.get_attribute("data-failed") is None
         yield figure.settle(), payload
 
@@ -138,7 +148,10 @@ def test_figures_follow_mouse_and_keyboard(reading):
         assert figure.settle().alt() != before
         ASSERT[payload["figure"]](figure, payload)
         x, y = figure.ring_center()
-        goal = (x - 40 if payload["figure"] == "map" else x + 40, y + 20)  # inside: the ring of a map may stand at its right edge
+        goal = (
+            x - 40 if payload["figure"] == "map" else x + 40,
+            y + 20,
+        )  # inside: the ring of a map may stand at its right edge
         figure.page.mouse.move(x, y)
         figure.page.mouse.down()
         figure.page.mouse.move(*goal, steps=3)
@@ -196,12 +209,16 @@ def test_the_page_complained_of_nothing_and_asked_nobody_else(reading):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_without_scripts_figures_are_words(open_page, address, built_book, name):
-    visit = open_page(f"{address('file')}/{name}.html", java_script_enabled=False, viewport={"width": 390, "height": 844})
+    visit = open_page(
+        f"{address('file')}/{name}.html", java_script_enabled=False, viewport={"width": 390, "height": 844}
+    )
     hosts = visit.page.locator(".course-figure")
     for host, payload in zip(hosts.all(), payloads((built_book / f"{name}.html").read_text()), strict=True):
         assert host.inner_text() == f"{payload['alt']} (This figure needs JavaScript.)"
         assert host.is_visible()
-    assert [problem for problem in visit.problems if not problem.endswith(": csp")] == []  # csp: the scripts that must not run
+    assert [
+        problem for problem in visit.problems if not problem.endswith(": csp")
+    ] == []  # csp: the scripts that must not run
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])

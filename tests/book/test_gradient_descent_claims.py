@@ -84,7 +84,9 @@ def test_the_best_rate_and_its_price(condition_number, digit):
         assert half == pytest.approx(229, abs=0.5)
         root = math.sqrt(condition_number)
         assert -1 / math.log10((root - 1) / (root + 1)) == pytest.approx(11.5, abs=0.05)  # momentum
-    assert best / (2 / condition_number) == pytest.approx({5.0: 0.83, 20.0: 0.95, 100.0: 0.99}[condition_number], abs=0.005)
+    assert best / (2 / condition_number) == pytest.approx(
+        {5.0: 0.83, 20.0: 0.95, 100.0: 0.99}[condition_number], abs=0.005
+    )
 
 
 def test_a_digit_costs_about_1_15_condition_numbers():
@@ -117,7 +119,15 @@ def test_below_two_over_the_largest_curvature_each_step_lowers_any_loss(seed):
 
 @pytest.mark.parametrize(
     ("lr", "steps", "distance"),
-    [(1e-4, 11, 2.50), (1e-3, 806, 0.982), (1e-2, 319, 0.0891), (0.1, 63, 0.00288), (1 / 3, 30, 1.3e-5), (0.38, 85, 1.5e-4), (0.4, 10_000, 1.2)],
+    [
+        (1e-4, 11, 2.50),
+        (1e-3, 806, 0.982),
+        (1e-2, 319, 0.0891),
+        (0.1, 63, 0.00288),
+        (1 / 3, 30, 1.3e-5),
+        (0.38, 85, 1.5e-4),
+        (0.4, 10_000, 1.2),
+    ],
 )
 def test_where_the_rule_stops(lr, steps, distance):
     w, made = descend(lambda w: CANYON * w, START, lr=lr, tolerance=1e-3)
@@ -137,7 +147,10 @@ def test_the_loop_as_printed_never_begins():
     assert steps == 0
 
 
-@pytest.mark.parametrize(("off", "reached"), [(1e-1, [1, 1, 1]), (1e-2, [1, 1, 1]), (1e-3, [0, 1, 1]), (1e-4, [0, 1, 1]), (1e-6, [0, 0, 1]), (0.0, [0, 0, 0])])
+@pytest.mark.parametrize(
+    ("off", "reached"),
+    [(1e-1, [1, 1, 1]), (1e-2, [1, 1, 1]), (1e-3, [0, 1, 1]), (1e-4, [0, 1, 1]), (1e-6, [0, 0, 1]), (0.0, [0, 0, 0])],
+)
 def test_a_finer_tolerance_escapes_from_nearer_to_the_ridge(off, reached):
     start = torch.tensor([-1.5, off], dtype=torch.float64)
     ends = [descend(ridge, start, lr=0.1, tolerance=omega)[0][1].item() for omega in (1e-2, 1e-3, 1e-4)]
@@ -170,7 +183,11 @@ def test_the_bowl_at_the_lower_left_loses_its_guests_between_two_rates():
     low, high = (sweep(gradient_descent, himmelblau, (-3.0, -2.5), 200, lr=lr)[:, 0] for lr in (0.014, 0.016))
     assert himmelblau(low[-1]) < 1e-20
     late = vmap(himmelblau)(high[-50:])
-    assert late.max() > 10 and (high[-50:] < 0).all() and (high[-50:] - torch.tensor([-3.78, -3.28])).norm(dim=1).max() < 1.5
+    assert (
+        late.max() > 10
+        and (high[-50:] < 0).all()
+        and (high[-50:] - torch.tensor([-3.78, -3.28])).norm(dim=1).max() < 1.5
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -224,7 +241,10 @@ def test_the_loss_rises_in_single_steps_and_falls_over_many(network):
 
 def test_the_sum_of_the_losses_has_the_sum_of_the_curvatures():
     x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    one, two = ((jacrev(grad(lambda w, reduce=reduce: reduce((x @ w) ** 2))))(torch.zeros(2, dtype=torch.float64)) for reduce in (torch.mean, torch.sum))
+    one, two = (
+        (jacrev(grad(lambda w, reduce=reduce: reduce((x @ w) ** 2))))(torch.zeros(2, dtype=torch.float64))
+        for reduce in (torch.mean, torch.sum)
+    )
     torch.testing.assert_close(two, 50 * one)
 
 

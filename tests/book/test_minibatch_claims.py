@@ -43,7 +43,16 @@ def figure():
 def at(figure, problem="least squares", **settings):
     """The figure of this chapter at a setting; its other traits as in MiniBatch()."""
     own = PROBLEMS[problem]
-    defaults = {"lr": own.lr, "start": list(own.start), "B": 8, "sampling": "shuffled", "budget": "examples", "epochs": 5, "steps": 40, "seed": 1}
+    defaults = {
+        "lr": own.lr,
+        "start": list(own.start),
+        "B": 8,
+        "sampling": "shuffled",
+        "budget": "examples",
+        "epochs": 5,
+        "steps": 40,
+        "seed": 1,
+    }
     for name, value in ({"problem": problem} | defaults | settings).items():
         setattr(figure, name, value)
     return figure
@@ -69,7 +78,7 @@ def distances(path, problem="least squares"):
 
 def above(path):
     """The least squares loss above its minimum, along a path of some seeds."""
-    loss = lambda w: SQUARES.loss(w, SQUARES.x, SQUARES.y)  # noqa: E731
+    loss = lambda w: SQUARES.loss(w, SQUARES.x, SQUARES.y)
     return vmap(vmap(loss))(path) - loss(SQUARES.minimum)
 
 
@@ -90,13 +99,18 @@ def test_the_runs_of_these_tests_are_the_figures(figure):
 def test_few_epochs_favor_small_batches_and_many_do_not():
     full, some, one = (runs(B, 20, range(1, 6)) for B in (64, 8, 1))
     for seed in range(5):
-        few, many = ([(path[len(path) // 20 * epochs, seed] - SQUARES.minimum).norm() for path in (full, some, one)] for epochs in (5, 20))
+        few, many = (
+            [(path[len(path) // 20 * epochs, seed] - SQUARES.minimum).norm() for path in (full, some, one)]
+            for epochs in (5, 20)
+        )
         assert few[0] > few[1] > few[2]
         assert many[1] < few[1] / 5 and many[1] < many[2]
 
 
 def test_shuffling_ends_closer_than_drawing():
-    shuffled, drawn = (distances(runs(8, 20, range(1, 11), sampling=sampling)) for sampling in ("shuffled", "with replacement"))
+    shuffled, drawn = (
+        distances(runs(8, 20, range(1, 11), sampling=sampling)) for sampling in ("shuffled", "with replacement")
+    )
     assert (shuffled.mean().item(), drawn.mean().item()) == pytest.approx((0.034, 0.096), abs=5e-4)
 
 
@@ -109,9 +123,12 @@ def test_in_sequence_is_a_loop_whose_size_the_rate_sets():
     torch.testing.assert_close(last, before, rtol=0, atol=1e-3)
     assert distances(both, "logistic")[0].item() == pytest.approx(0.573, abs=1e-3)
     small = both[-65:, 1]
-    size = lambda loop: (loop - loop.mean(0)).norm(dim=1).max().item()  # noqa: E731
+    size = lambda loop: (loop - loop.mean(0)).norm(dim=1).max().item()
     assert size(small) / size(last) == pytest.approx(1 / 3, abs=0.05)
-    ends = [distances(runs(8, 20, [1], 0.5, sampling, "logistic"), "logistic").item() for sampling in ("in sequence", "shuffled")]
+    ends = [
+        distances(runs(8, 20, [1], 0.5, sampling, "logistic"), "logistic").item()
+        for sampling in ("in sequence", "shuffled")
+    ]
     assert ends == pytest.approx([0.109, 0.035], abs=1e-3)
 
 
@@ -213,8 +230,12 @@ def test_classes_make_four_fifths_of_the_noise(linear):
     def take(c, k):
         return members[c][torch.randint(len(members[c]), (k,))]
 
-    assert measured(lambda: take(y[torch.randint(len(y), ())], B)) == pytest.approx((between + within / B).sqrt().item(), rel=0.05)
-    assert measured(lambda: torch.cat([take(c, 2) for c in range(10)])) == pytest.approx((within / B).sqrt().item(), rel=0.05)
+    assert measured(lambda: take(y[torch.randint(len(y), ())], B)) == pytest.approx(
+        (between + within / B).sqrt().item(), rel=0.05
+    )
+    assert measured(lambda: torch.cat([take(c, 2) for c in range(10)])) == pytest.approx(
+        (within / B).sqrt().item(), rel=0.05
+    )
     assert (within / total).sqrt() < 0.5  # less than half the noise of random batches
 
 
@@ -267,7 +288,10 @@ def test_the_floor_is_met_at_small_rates_and_not_at_a_large_one():
 
 
 def test_twice_the_batch_and_the_rate_take_half_the_steps():
-    arrivals = [(above(runs(B, 5, range(1, 7), lr, "with replacement")) < 0.05).double().argmax(0) for B, lr in ((8, 0.1), (16, 0.2))]
+    arrivals = [
+        (above(runs(B, 5, range(1, 7), lr, "with replacement")) < 0.05).double().argmax(0)
+        for B, lr in ((8, 0.1), (16, 0.2))
+    ]
     assert (arrivals[0].double().mean() / arrivals[1].double().mean()).item() == pytest.approx(2, abs=0.15)
 
 
@@ -286,7 +310,9 @@ def test_moving_average_mean_and_average_of_the_path():
     assert constant[-1].var().item() == pytest.approx(noise_floor(1.0, 1.0, 0.1), rel=0.05)
     assert 1 / noise_floor(1.0, 1.0, 0.1) == pytest.approx(19)
     torch.testing.assert_close(falling[-1], y.mean(0), rtol=1e-4, atol=1e-5)
-    assert falling[-1].var().item() == pytest.approx(1e-3, rel=0.07) and constant.mean(0).var().item() == pytest.approx(1e-3, rel=0.07)
+    assert falling[-1].var().item() == pytest.approx(1e-3, rel=0.07) and constant.mean(0).var().item() == pytest.approx(
+        1e-3, rel=0.07
+    )
 
 
 def test_the_best_rate_for_one_noisy_step():
@@ -297,7 +323,7 @@ def test_the_best_rate_for_one_noisy_step():
     theta, B = torch.randn(4, generator=generator, dtype=torch.float64), 5
     g = H @ theta
     B_H, exact = (H @ S).trace() / (g @ H @ g), g @ g / (g @ H @ g)
-    fall = lambda lr, noise: lr * g @ g - lr**2 / 2 * (g @ H @ g + noise)  # noqa: E731
+    fall = lambda lr, noise: lr * g @ g - lr**2 / 2 * (g @ H @ g + noise)
     lr, noise = exact / (1 + B_H / B), (H @ S).trace() / B
     assert fall(lr, noise) > max(fall(lr * 1.01, noise), fall(lr / 1.01, noise))
     torch.testing.assert_close(fall(lr, noise), fall(exact, 0) / (1 + B_H / B))
@@ -313,7 +339,12 @@ def test_a_variance_from_a_few_numbers():
         torch.manual_seed(seed)
         hidden = nn.Linear(64, 32)(data.x_train).detach()
         for B in (2, 8, 16, 64):
-            error = (hidden[torch.randint(1000, (2000, B))].var(dim=1) / hidden.var(dim=0, correction=0)).std(dim=0).mean().item()
+            error = (
+                (hidden[torch.randint(1000, (2000, B))].var(dim=1) / hidden.var(dim=0, correction=0))
+                .std(dim=0)
+                .mean()
+                .item()
+            )
             assert error == pytest.approx(variance_error(B), rel=0.15)
     with pytest.raises(ValueError, match="more than 1 value"):
         nn.BatchNorm1d(32)(hidden[:1])
@@ -327,7 +358,9 @@ def test_accumulation(linear):
     shares = torch.tensor([32, 32, 32, 4], dtype=torch.float64) / 100
     torch.testing.assert_close(shares @ parts, exact, rtol=1e-12, atol=1e-14)
     assert (parts.sum(0).norm() / exact.norm()).item() == pytest.approx(4.77, abs=0.01)
-    assert math.degrees(torch.cosine_similarity(parts.mean(0), exact, dim=0).acos().item()) == pytest.approx(38, abs=0.5)
+    assert math.degrees(torch.cosine_similarity(parts.mean(0), exact, dim=0).acos().item()) == pytest.approx(
+        38, abs=0.5
+    )
     assert (1 / 4 / 4) / (1 / 4 / 32) == 8
 
 

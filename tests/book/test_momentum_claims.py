@@ -40,17 +40,30 @@ def test_gradient_descent_diverges_where_momentum_does_not():
 
 
 def test_gradient_descent_diverges_above_a_rate_of_a_tenth():
-    below, above = (final_loss(gradient_descent, quadratic, START, 1000, condition_number=20.0, lr=lr) for lr in (0.099, 0.101))
+    below, above = (
+        final_loss(gradient_descent, quadratic, START, 1000, condition_number=20.0, lr=lr) for lr in (0.099, 0.101)
+    )
     assert below < 1e-10 and above > 1e6
 
 
 def test_momentum_is_millions_of_times_lower_than_any_rate_of_gradient_descent():
-    ends = sweep(gradient_descent, quadratic, START, 60, lr=torch.linspace(0.05, 0.1, 201, dtype=torch.float64), condition_number=20)[-1]
+    ends = sweep(
+        gradient_descent,
+        quadratic,
+        START,
+        60,
+        lr=torch.linspace(0.05, 0.1, 201, dtype=torch.float64),
+        condition_number=20,
+    )[-1]
     kappa = torch.tensor(20.0, dtype=torch.float64)
     best = vmap(lambda w: quadratic(w, condition_number=kappa))(ends).min().item()
-    assert best / final_loss(momentum, quadratic, START, 60, condition_number=20.0, lr=0.224, momentum=0.4) == pytest.approx(5e6, rel=0.1)
+    assert best / final_loss(
+        momentum, quadratic, START, 60, condition_number=20.0, lr=0.224, momentum=0.4
+    ) == pytest.approx(5e6, rel=0.1)
     at_the_start = quadratic(torch.tensor(START, dtype=torch.float64), condition_number=kappa).item()
-    assert final_loss(momentum, quadratic, START, 60, condition_number=20.0, lr=0.224, momentum=0.99) / at_the_start == pytest.approx(0.5, abs=0.01)
+    assert final_loss(
+        momentum, quadratic, START, 60, condition_number=20.0, lr=0.224, momentum=0.99
+    ) / at_the_start == pytest.approx(0.5, abs=0.01)
 
 
 def test_steps_for_one_more_digit():
@@ -70,14 +83,20 @@ def test_the_look_ahead_adds_friction_that_grows_with_the_curvature(curvature):
     """A step is linear in (w, b): its roots have the product m with momentum, and m (1 - ηλ) with the look-ahead."""
     lr, m = 0.03, 0.9
     for rule, product in ((sgd, m), (nesterov, m * (1 - lr * curvature))):
+
         def step(z, rule=rule):
             return torch.cat(rule(z[:1], curvature * z[:1], 2, z[1:], lr=lr, momentum=m))
 
-        assert torch.linalg.det(torch.func.jacrev(step)(torch.zeros(2, dtype=torch.float64))).item() == pytest.approx(product)
+        assert torch.linalg.det(torch.func.jacrev(step)(torch.zeros(2, dtype=torch.float64))).item() == pytest.approx(
+            product
+        )
 
 
 def test_nesterov_is_at_rest_across_the_valley_first():
-    across = {rule: sweep(rule, quadratic, START, 60, lr=0.03, momentum=0.9, condition_number=20)[-1, 0, 1].abs() for rule in (sgd, nesterov)}
+    across = {
+        rule: sweep(rule, quadratic, START, 60, lr=0.03, momentum=0.9, condition_number=20)[-1, 0, 1].abs()
+        for rule in (sgd, nesterov)
+    }
     assert across[nesterov] < 1e-12
     assert across[sgd] == pytest.approx(0.03, abs=0.005)
 
@@ -104,7 +123,9 @@ def test_losses_on_rosenbrock(lr, m, loss):
 
 
 def test_rosenbrock_diverges_near_the_edge_of_theory():
-    curvature = torch.linalg.eigvalsh(torch.func.jacrev(torch.func.grad(rosenbrock))(torch.ones(2, dtype=torch.float64)))
+    curvature = torch.linalg.eigvalsh(
+        torch.func.jacrev(torch.func.grad(rosenbrock))(torch.ones(2, dtype=torch.float64))
+    )
     assert curvature[1].item() == pytest.approx(1002, abs=1)
     assert (curvature[1] / curvature[0]).item() == pytest.approx(2500, rel=0.01)
     paths = sweep(momentum, rosenbrock, (-1.2, 1.0), 300, lr=torch.tensor([0.034, 0.038]))
@@ -116,7 +137,9 @@ def test_rosenbrock_diverges_near_the_edge_of_theory():
 
 def borders(steps):
     """By momentum: the lowest and the highest rate that arrive, the decades of rates that do, and the fewest steps; infinite or 0 for none."""
-    fig = Map(momentum, rosenbrock, x="lr", y="momentum", steps=steps, x_range=(0.001, 0.3), y_range=(0, 0.99), lr=0.004)
+    fig = Map(
+        momentum, rosenbrock, x="lr", y="momentum", steps=steps, x_range=(0.001, 0.3), y_range=(0, 0.99), lr=0.004
+    )
     found, (rates, momenta) = fig.values(80, 20), fig.places(80, 20)
     good = found.steps < math.inf
     low, high = torch.where(good, rates, math.inf).amin(1), torch.where(good, rates, 0).amax(1)
@@ -148,7 +171,9 @@ def test_the_third_border_is_theory_up_to_a_momentum_of_86_percent(tongue):
     path = sweep(momentum, rosenbrock, (-1.2, 1.0), 60, dtype=torch.float32, lr=0.05, momentum=0.92)[:, 0]
     assert ((path.abs() > 300) | ~path.isfinite()).any(1).int().argmax() == 12
     best = best_momentum(torch.tensor(2500.0))
-    assert best[1].item() == pytest.approx(0.92, abs=0.005) and 1 / math.sqrt(0.4 * 1002) == pytest.approx(0.05, abs=1e-3)
+    assert best[1].item() == pytest.approx(0.92, abs=0.005) and 1 / math.sqrt(0.4 * 1002) == pytest.approx(
+        0.05, abs=1e-3
+    )
 
 
 def test_momentum_widens_the_range_of_good_rates_and_then_costs_steps(tongue):
@@ -156,15 +181,21 @@ def test_momentum_widens_the_range_of_good_rates_and_then_costs_steps(tongue):
     assert (m < 0.65).sum() == 5 and not low[:5].isfinite().any() and m[4] > 0.64
     for momenta, factor, steps in ((0.718, 1.2, 525), (0.859, 2.5, 220), (0.944, 6.4, 160)):
         row = (m - momenta).abs().argmin()
-        assert 10 ** decades[row].item() == pytest.approx(factor, rel=0.05) and fewest[row] == pytest.approx(steps, rel=0.03)
+        assert 10 ** decades[row].item() == pytest.approx(factor, rel=0.05) and fewest[row] == pytest.approx(
+            steps, rel=0.03
+        )
     for momenta, law, steps in ((0.965, 279, 260), (0.978, 446, 415)):
         row = (m - momenta).abs().argmin()
-        assert math.log(24_200) / -m[row].log().item() == pytest.approx(law, abs=2) and fewest[row] == pytest.approx(steps, rel=0.03)
+        assert math.log(24_200) / -m[row].log().item() == pytest.approx(law, abs=2) and fewest[row] == pytest.approx(
+            steps, rel=0.03
+        )
     assert rosenbrock(torch.tensor([-1.2, 1.0])).item() == pytest.approx(24.2)
 
 
 def test_the_fastest_streaks_are_luck():
-    path = sweep(momentum, rosenbrock, (-1.2, 1.0), 600, lr=torch.tensor([0.0170 * 0.98, 0.0170, 0.0170 * 1.03]), momentum=0.813)
+    path = sweep(
+        momentum, rosenbrock, (-1.2, 1.0), 600, lr=torch.tensor([0.0170 * 0.98, 0.0170, 0.0170 * 1.03]), momentum=0.813
+    )
     late = (vmap(vmap(rosenbrock))(path) > 1e-3) * torch.arange(1, 602)[:, None]
     assert late.amax(0).tolist() == pytest.approx([354, 104, 281], abs=3)
 
@@ -197,8 +228,12 @@ def test_borders_fold_at_the_rim(basins):
 
 
 def test_the_run_at_the_ring_of_the_basins():
-    ends = sweep(momentum, himmelblau, (5.0, 5.0), 400, lr=0.005, momentum=torch.tensor([0.0, 0.9, 0.95], dtype=torch.float64))[-1]
-    torch.testing.assert_close(ends, torch.tensor([[3.0, 2.0], [3.6, -1.8], [-3.8, -3.3]], dtype=torch.float64), atol=0.06, rtol=0)
+    ends = sweep(
+        momentum, himmelblau, (5.0, 5.0), 400, lr=0.005, momentum=torch.tensor([0.0, 0.9, 0.95], dtype=torch.float64)
+    )[-1]
+    torch.testing.assert_close(
+        ends, torch.tensor([[3.0, 2.0], [3.6, -1.8], [-3.8, -3.3]], dtype=torch.float64), atol=0.06, rtol=0
+    )
 
 
 def test_without_momentum_each_minimum_has_one_region():
@@ -268,7 +303,9 @@ def test_in_the_long_run_the_parameters_are_as_noisy_as_with_gradient_descent(se
     plain = average = delta = torch.zeros(10_000, dtype=torch.float64)
     for t in range(1, 601):
         plain = gradient_descent(plain, plain + torch.randn(10_000, generator=generator), t, lr=lr)
-        average, delta = momentum(average, average + torch.randn(10_000, generator=generator), t, delta, lr=lr, momentum=m)
+        average, delta = momentum(
+            average, average + torch.randn(10_000, generator=generator), t, delta, lr=lr, momentum=m
+        )
     assert average.var().item() == pytest.approx(plain.var().item(), rel=0.08)
 
 
@@ -292,7 +329,9 @@ def test_the_first_steps_are_short_and_long_ones_have_the_size_of_a_gradient():
 
 
 def test_the_other_spelling_makes_steps_ten_times_as_long():
-    long, longer = (constant_gradient(lambda w, m=m: torch.optim.SGD(w, lr=1.0, momentum=m), 2000)[-1] for m in (0.9, 0.99))
+    long, longer = (
+        constant_gradient(lambda w, m=m: torch.optim.SGD(w, lr=1.0, momentum=m), 2000)[-1] for m in (0.9, 0.99)
+    )
     assert long == pytest.approx(10) and longer == pytest.approx(100)
     ours = constant_gradient(lambda w: Optimizer(w, momentum, lr=1.0, momentum=0.9), 50)
     assert constant_gradient(lambda w: torch.optim.SGD(w, lr=1.0 * (1 - 0.9), momentum=0.9), 50) == pytest.approx(ours)
@@ -302,14 +341,18 @@ def test_dampening_takes_a_first_step_ten_times_as_long():
     w = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     w.grad = torch.ones_like(w)
     torch.optim.SGD([w], lr=0.1, momentum=0.9, dampening=0.9).step()
-    ours, _ = momentum(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64), 1, 0.0, lr=0.1, momentum=0.9)
+    ours, _ = momentum(
+        torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64), 1, 0.0, lr=0.1, momentum=0.9
+    )
     assert w.item() / ours.item() == pytest.approx(10)
 
 
 def test_the_best_setting_can_cycle_on_a_convex_function():
     def kinked(w):  # curvature 25, then 1, then 25 again: Lessard, Recht and Packard (2016), section 4.6
         x = w[0]
-        return torch.where(x < 1, 25 * x**2 / 2, torch.where(x < 2, x**2 / 2 + 24 * x - 12, 25 * x**2 / 2 - 24 * x + 36))
+        return torch.where(
+            x < 1, 25 * x**2 / 2, torch.where(x < 2, x**2 / 2 + 24 * x - 12, 25 * x**2 / 2 - 24 * x + 36)
+        )
 
     lr, m = (x.item() for x in best_momentum(torch.tensor(25.0, dtype=torch.float64)))
     path = sweep(momentum, kinked, (3.3,), 2000, lr=torch.tensor([lr, 0.9 * lr]), momentum=m)[:, :, 0]

@@ -10,7 +10,11 @@ from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
-PAGES = sorted(path for path in BOOK.rglob("*") if path.suffix in (".ipynb", ".md") and not path.is_relative_to(BOOK / ".ipynb_checkpoints"))
+PAGES = sorted(
+    path
+    for path in BOOK.rglob("*")
+    if path.suffix in (".ipynb", ".md") and not path.is_relative_to(BOOK / ".ipynb_checkpoints")
+)
 NOTEBOOKS = [pytest.param(path, id=str(path.relative_to(BOOK))) for path in PAGES if path.suffix == ".ipynb"]
 LONGEST_CELL = 25
 MARK = "# NBVAL_CHECK_OUTPUT"

@@ -48,7 +48,7 @@ def test_copies_of_the_data_change_the_sum_and_not_the_mean():
     w, x, y = numbers(*fig.w), numbers(*fig.x), numbers(*fig.y)
     for copies, of_sum in ((1, 31.5), (10, 314.7), (100, 3147.3)):
         many = x.repeat(copies), y.repeat(copies)
-        slope = grad(lambda w: squared_error(line(many[0], w), many[1]))(w).norm().item()  # noqa: B023
+        slope = grad(lambda w: squared_error(line(many[0], w), many[1]))(w).norm().item()
         assert slope == pytest.approx(2.6227, abs=1e-4)
         assert slope * len(many[0]) == pytest.approx(of_sum, abs=0.1)
 
@@ -86,8 +86,10 @@ def test_the_shape_of_the_bowl_knows_no_y():
     fig = Fit()
     x, y = numbers(*fig.x), numbers(*fig.y)
     for labels in (y, 5 * y - 1):
-        hessian = jacrev(grad(lambda w: squared_error(line(x, w), labels)))(numbers(0.3, -1))  # noqa: B023
-        torch.testing.assert_close(hessian, torch.stack([torch.stack([numbers(1)[0], x.mean()]), torch.stack([x.mean(), (x**2).mean()])]))
+        hessian = jacrev(grad(lambda w: squared_error(line(x, w), labels)))(numbers(0.3, -1))
+        torch.testing.assert_close(
+            hessian, torch.stack([torch.stack([numbers(1)[0], x.mean()]), torch.stack([x.mean(), (x**2).mean()])])
+        )
 
 
 def test_the_gradient_is_what_the_residuals_still_hold():
@@ -122,7 +124,9 @@ def test_twins_and_a_saddle():
     J = objective("unit")
     above = [(2.0, -0.5), (0.5, 0.5), (-0.5, 2.0), (2.2, -0.6)]
     ends = walk("unit", numbers(above, [(-a, -b) for a, b in above]), 1000)  # (2, 4, 2)
-    torch.testing.assert_close(ends, numbers(1, -1)[:, None, None] * numbers(1.484, 1.414).expand(2, 4, 2), rtol=0, atol=2e-3)
+    torch.testing.assert_close(
+        ends, numbers(1, -1)[:, None, None] * numbers(1.484, 1.414).expand(2, 4, 2), rtol=0, atol=2e-3
+    )
     w = ends[0, 0]
     assert J(w).item() == pytest.approx(0.0174, abs=5e-5)
     zero = numbers(0, 0)
@@ -176,7 +180,10 @@ def test_the_network_has_2410_parameters_of_which_96_have_no_say():
     g = grad(J)(theta)
     dark = (torch.cat([DATA.x_train, DATA.x_val, DATA.x_test]) == 0).all(0)
     assert dark.sum() == 3 and len(DATA.x_train) + len(DATA.x_val) + len(DATA.x_test) == 1797
-    assert torch.equal((g == 0).nonzero().flatten(), torch.cat([dark.expand(32, 64).flatten(), torch.zeros(362, dtype=torch.bool)]).nonzero().flatten())
+    assert torch.equal(
+        (g == 0).nonzero().flatten(),
+        torch.cat([dark.expand(32, 64).flatten(), torch.zeros(362, dtype=torch.bool)]).nonzero().flatten(),
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -259,7 +266,7 @@ def test_no_network_reaches_the_infimum(trained):
 def pits(losses):
     """The inner cells of a grid that are lower than their neighbors."""
     rows, columns = losses.shape
-    around = lambda i, j: losses[i - 1 : i + 2, j - 1 : j + 2]  # noqa: E731
+    around = lambda i, j: losses[i - 1 : i + 2, j - 1 : j + 2]
     return [(i, j) for i in range(1, rows - 1) for j in range(1, columns - 1) if around(i, j).argmin() == 4]
 
 
@@ -274,7 +281,7 @@ def test_a_ridge_on_the_way_to_itself_with_its_units_shuffled(trained):
 
 
 def test_a_count_of_errors_is_flat():
-    errors = lambda theta: (logits(theta, DATA.x_train).argmax(1) != DATA.y_train).sum()  # noqa: E731
+    errors = lambda theta: (logits(theta, DATA.x_train).argmax(1) != DATA.y_train).sum()
     generator, theta = torch.Generator().manual_seed(0), initial(0)
     for _ in range(50):
         moved = theta + 1e-6 * torch.randn(theta.shape, generator=generator, dtype=torch.float64)
@@ -292,7 +299,9 @@ def test_less_training_loss_is_not_less_validation_loss():
 def overfit(seeds):
     """All seeds at once: each parameter has one more dimension, and the losses are added up, so that they do not meet."""
     few = [digits(100, 400, seed=seed) for seed in range(seeds)]
-    x, y, x_val, y_val = (torch.stack([getattr(one, k) for one in few]) for k in ("x_train", "y_train", "x_val", "y_val"))
+    x, y, x_val, y_val = (
+        torch.stack([getattr(one, k) for one in few]) for k in ("x_train", "y_train", "x_val", "y_val")
+    )
     nets = [[p.detach().float() for p in network(seed).parameters()] for seed in range(seeds)]
     parameters = [torch.stack(p).requires_grad_() for p in zip(*nets, strict=True)]
 
@@ -316,7 +325,9 @@ def overfit(seeds):
 
 def test_a_mean_over_elements_is_a_tenth_of_one_over_examples():
     x, y = torch.randn(2, 50, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    of_elements, of_examples = (grad(lambda x: f(x))(x) for f in (lambda x: mse_loss(x, y), lambda x: ((x - y) ** 2).sum(1).mean()))  # noqa: B023
+    of_elements, of_examples = (
+        grad(lambda x: f(x))(x) for f in (lambda x: mse_loss(x, y), lambda x: ((x - y) ** 2).sum(1).mean())
+    )
     torch.testing.assert_close(10 * of_elements, of_examples)
 
 

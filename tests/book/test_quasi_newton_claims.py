@@ -8,8 +8,8 @@ from torch import nn
 from torch.func import grad, vmap
 
 from course_lib.experiments import digits, sweep
-from course_lib.formulas import broyden, dfp, himmelblau, lbfgs, newton_backtracking, quadratic, rosenbrock, saddle
 from course_lib.formulas import bfgs as bfgs_rule
+from course_lib.formulas import broyden, dfp, himmelblau, lbfgs, newton_backtracking, quadratic, rosenbrock, saddle
 from course_lib.formulas import second_order as s
 from course_lib.formulas.secant import broyden_exact, eigenvalues, inverse_hessian, relative_error
 
@@ -57,7 +57,7 @@ def test_bfgs_changes_b_least_whatever_the_weight(seed):
     free = eye - torch.outer(q, q) / (q @ q)
     for W in (H, other_weight):
         torch.testing.assert_close(W @ p, q)
-        change = lambda new: torch.trace(W @ (new - B) @ W @ (new - B))  # noqa: B023, E731
+        change = lambda new: torch.trace(W @ (new - B) @ W @ (new - B))
         best = s.bfgs_update(B, p, q)
         for k in range(10):
             Z = random(3, 3, seed=100 + k)
@@ -118,7 +118,11 @@ def test_on_rosenbrock_b_runs_after_the_inverse_hessian():
     assert all(pair[0] > 0 for pair in own)
     assert errors[28] > 0.05 and max(errors[29:]) < 0.05
     losses = [rosenbrock(w).item() for w in path]
-    assert losses[0] == pytest.approx(24.2) and losses[29] == pytest.approx(3e-4, rel=0.2) and losses[35] == pytest.approx(8e-25, rel=0.1)
+    assert (
+        losses[0] == pytest.approx(24.2)
+        and losses[29] == pytest.approx(3e-4, rel=0.2)
+        and losses[35] == pytest.approx(8e-25, rel=0.1)
+    )
     assert wanted[2][0] / own[2][0] == pytest.approx(3.3, abs=0.2) and 0.7 < wanted[3][0] / own[3][0] < 1.4
 
 
@@ -140,7 +144,10 @@ def test_backtracking_loses_the_curvature_condition_beside_a_saddle_and_wolfe_do
 
     for seed in range(3):
         points = torch.rand(2000, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) - 0.5
-        lost = [(vmap(lambda w: product(search, w))(points) <= 0).double().mean() for search in (s.backtracking_search, s.wolfe_search)]  # noqa: B023
+        lost = [
+            (vmap(lambda w: product(search, w))(points) <= 0).double().mean()
+            for search in (s.backtracking_search, s.wolfe_search)
+        ]
         assert lost[0] == pytest.approx(0.2, abs=0.03) and lost[1] == 0
 
 
@@ -196,7 +203,9 @@ def quasi(B, g, w):
 def test_steps_and_evaluations_on_rosenbrock():
     d = -bent_slope(START)
     assert wolfe(rosenbrock, bent_slope, START, d)[0] == s.wolfe_search(rosenbrock, START, -d, d)
-    newton = minimize(rosenbrock, bent_slope, START, lambda B, g, w: -torch.linalg.solve(s.hessian(rosenbrock, w), g), steps=40)
+    newton = minimize(
+        rosenbrock, bent_slope, START, lambda B, g, w: -torch.linalg.solve(s.hessian(rosenbrock, w), g), steps=40
+    )
     dfp_run = minimize(rosenbrock, bent_slope, START, quasi, lambda B, p, q: s.broyden_update(B, p, q, 0.0), steps=40)
     bfgs = minimize(rosenbrock, bent_slope, START, quasi, s.bfgs_update, steps=40)
     assert [x[:2] for x in (newton, dfp_run, bfgs)] == [(20, 28), (35, 57), (33, 53)]
@@ -214,7 +223,9 @@ def test_bfgs_is_superlinear():
 
 
 def test_from_other_starts_bfgs_arrives_and_dfp_often_does_not():
-    starts = torch.rand(12, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 4 - torch.tensor([2.0, 1.0])
+    starts = torch.rand(12, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 4 - torch.tensor(
+        [2.0, 1.0]
+    )
     starts = torch.cat([starts, torch.tensor([[-1.9, 2.9], [1.9, -0.9], [-1.9, -0.9]], dtype=torch.float64)])
 
     def arrivals(update, steps, starts=starts):
@@ -222,7 +233,9 @@ def test_from_other_starts_bfgs_arrives_and_dfp_often_does_not():
 
     bfgs = arrivals(s.bfgs_update, 43)
     assert max(steps for steps, _, _ in bfgs) <= 42 and [steps for steps, _, _ in bfgs[12:]] == [41, 40, 17]
-    limited, newton = (vmap(vmap(rosenbrock))(sweep(rule, rosenbrock, starts, 42)) for rule in (lbfgs, newton_backtracking))
+    limited, newton = (
+        vmap(vmap(rosenbrock))(sweep(rule, rosenbrock, starts, 42)) for rule in (lbfgs, newton_backtracking)
+    )
     assert (limited[:, :12].min(dim=0).values < 1e-10).all()
     assert (newton[:, 12:] < 1e-10).double().argmax(dim=0).tolist() == [24, 13, 24]
     long = arrivals(lambda B, p, q: s.broyden_update(B, p, q, 0.0), 120, starts[:12])
@@ -265,8 +278,16 @@ def test_with_gamma_the_units_of_the_loss_do_not_matter():
     h, eye = torch.logspace(0, 2, 10, dtype=torch.float64), torch.eye(10, dtype=torch.float64)
 
     def run(scale, scaled):
-        update = lambda B, p, q: s.bfgs_update(B * (p @ q) / (q @ q) if scaled and torch.equal(B, eye) else B, p, q)  # noqa: E731
-        return minimize(lambda w: scale * (h * w**2).sum() / 2, lambda w: scale * h * w, h.rsqrt(), quasi, update, steps=40, goal=scale * 5e-10)
+        update = lambda B, p, q: s.bfgs_update(B * (p @ q) / (q @ q) if scaled and torch.equal(B, eye) else B, p, q)
+        return minimize(
+            lambda w: scale * (h * w**2).sum() / 2,
+            lambda w: scale * h * w,
+            h.rsqrt(),
+            quasi,
+            update,
+            steps=40,
+            goal=scale * 5e-10,
+        )
 
     assert [run(scale, True)[0] for scale in (1e-4, 1.0, 1e4)] == [38, 38, 38]
     (slow, _, left), plain, costly = (run(scale, False) for scale in (1e-4, 1.0, 1e4))
@@ -281,7 +302,7 @@ def test_the_first_pair_does_most_and_the_whole_matrix_wins_once_it_has_seen_all
         start = torch.randn(60, dtype=torch.float64) / h.sqrt()
 
         def run(memory, steps=70):
-            w, P = start, s.history(start)  # noqa: B023
+            w, P = start, s.history(start)
             Q, losses = P, [f(w)]
             for _ in range(steps):
                 g = slope(w)
@@ -305,7 +326,9 @@ def test_the_first_pair_does_most_and_the_whole_matrix_wins_once_it_has_seen_all
 
 def test_the_numbers_of_the_memory_table():
     lenet, resnet = 61_706, 25_557_032
-    assert 4 * lenet**2 / 2**30 == pytest.approx(14, abs=0.3) and 4 * resnet**2 / 2**30 == pytest.approx(2.4e6, rel=0.02)
+    assert 4 * lenet**2 / 2**30 == pytest.approx(14, abs=0.3) and 4 * resnet**2 / 2**30 == pytest.approx(
+        2.4e6, rel=0.02
+    )
     assert 80 * lenet / 2**20 == pytest.approx(4.7, abs=0.05) and 80 * resnet / 2**30 == pytest.approx(1.9, abs=0.05)
     assert 8 * lenet / 2**20 == pytest.approx(0.47, abs=0.005) and 8 * resnet / 2**30 == pytest.approx(0.19, abs=0.005)
 
@@ -315,23 +338,25 @@ def test_the_numbers_of_the_memory_table():
 
 def logistic(seed):
     data = digits(train=1000, dtype=torch.float64, seed=seed)
-    return lambda W, i, decay=0.0: nn.functional.cross_entropy(data.x_train[i] @ W.view(64, 10), data.y_train[i]) + decay * (W**2).sum()
+    return lambda W, i, decay=0.0: (
+        nn.functional.cross_entropy(data.x_train[i] @ W.view(64, 10), data.y_train[i]) + decay * (W**2).sum()
+    )
 
 
 def test_two_batches_measure_their_noise_over_the_rate():
     for seed in range(3):
         slope, W = grad(logistic(seed)), torch.zeros(640, dtype=torch.float64)
         batches = torch.randint(1000, (150, 3, 32), generator=torch.Generator().manual_seed(seed))
-        gradients = vmap(lambda i: slope(W, i))(batches[:, 0])  # noqa: B023
+        gradients = vmap(lambda i: slope(W, i))(batches[:, 0])
         share = 1 - slope(W, slice(None)).square().sum() / gradients.square().sum(dim=1).mean()
         assert share == pytest.approx(0.67, abs=0.03)
         for lr in (1.0, 0.1, 0.01):
 
             def one(batches):
                 a, b, c = batches
-                g, other = slope(W, a), slope(W, c)  # noqa: B023
-                pairs = ((-lr * g, a), (-lr * g, b), (-lr * other, b))  # noqa: B023
-                return torch.stack([p @ (slope(W + p, i) - g) / (p @ p) for p, i in pairs])  # noqa: B023
+                g, other = slope(W, a), slope(W, c)
+                pairs = ((-lr * g, a), (-lr * g, b), (-lr * other, b))
+                return torch.stack([p @ (slope(W + p, i) - g) / (p @ p) for p, i in pairs])
 
             found = vmap(one)(batches)
             same, different, _ = found.mean(dim=0)
@@ -377,7 +402,9 @@ def race(seed, make, budget=0, passes=0):
     optimizer, found = make(net.parameters()), []
 
     def loss(i=slice(None)):
-        return nn.functional.cross_entropy(net(data.x_train[i]), data.y_train[i]) + 5e-4 * sum((p**2).sum() for p in net.parameters())
+        return nn.functional.cross_entropy(net(data.x_train[i]), data.y_train[i]) + 5e-4 * sum(
+            (p**2).sum() for p in net.parameters()
+        )
 
     def closure():
         optimizer.zero_grad()
@@ -424,10 +451,10 @@ def test_without_a_line_search_torchs_default_can_fail():
         optimizer, seen = torch.optim.LBFGS([w], line_search_fn=search), []
 
         def closure():
-            optimizer.zero_grad()  # noqa: B023
-            loss = himmelblau(w)  # noqa: B023
+            optimizer.zero_grad()
+            loss = himmelblau(w)
             loss.backward()
-            seen.append(loss.item())  # noqa: B023
+            seen.append(loss.item())
             return loss
 
         for _ in range(5):
@@ -445,4 +472,10 @@ def test_what_torchs_lbfgs_refuses_and_its_defaults():
     with pytest.raises(ValueError):
         torch.optim.LBFGS([{"params": [w]}, {"params": [v]}])
     (group,) = torch.optim.LBFGS([w]).param_groups
-    assert (group["lr"], group["max_iter"], group["max_eval"], group["history_size"], group["line_search_fn"]) == (1, 20, 25, 100, None)
+    assert (group["lr"], group["max_iter"], group["max_eval"], group["history_size"], group["line_search_fn"]) == (
+        1,
+        20,
+        25,
+        100,
+        None,
+    )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.func import vmap
 
 from course_lib.experiments import Optimizer, sweep
 from course_lib.formulas import beale, gradient_descent, quadratic, ravine, rmsprop, rosenbrock, rprop, rprop_torch
@@ -27,8 +26,12 @@ def page():
 
 
 def final_loss(rule, steps=60, **hyper):
-    shape = {k: torch.tensor(hyper.get(k, x), dtype=torch.float64) for k, x in (("condition_number", 20.0), ("angle", 0.0))}
-    return quadratic(sweep(rule, quadratic, START, steps, **({"condition_number": 20.0} | hyper))[-1, 0], **shape).item()
+    shape = {
+        k: torch.tensor(hyper.get(k, x), dtype=torch.float64) for k, x in (("condition_number", 20.0), ("angle", 0.0))
+    }
+    return quadratic(
+        sweep(rule, quadratic, START, steps, **({"condition_number": 20.0} | hyper))[-1, 0], **shape
+    ).item()
 
 
 # Signs only
@@ -68,7 +71,9 @@ def test_any_increasing_function_of_the_loss_has_the_same_path():
 
     path = sweep(rprop, loss, START, 60)
     for other in (lambda w: 1000 * loss(w), lambda w: loss(w).log(), lambda w: loss(w).sqrt()):
-        torch.testing.assert_close(sweep(rprop, other, START, 25), path[:26])  # later, rounding decides what a zero's sign is
+        torch.testing.assert_close(
+            sweep(rprop, other, START, 25), path[:26]
+        )  # later, rounding decides what a zero's sign is
 
 
 def test_a_stretched_axis_with_a_stretched_rate_has_the_stretched_path():
@@ -80,7 +85,7 @@ def test_a_stretched_axis_with_a_stretched_rate_has_the_stretched_path():
     for c, (old, eta) in zip((1.0, 8.0), state, strict=True):
         scale, w = torch.tensor([c, 1.0]).double(), torch.tensor([-2.2 * c, 1.2]).double()
         for t in range(1, 31):
-            g = torch.func.grad(lambda w: loss(w / scale))(w)  # noqa: B023
+            g = torch.func.grad(lambda w: loss(w / scale))(w)
             w, old, eta = rprop(w, g, t, old, eta)
         ends.append(w / scale)
     torch.testing.assert_close(*ends)
@@ -90,7 +95,9 @@ def test_it_gets_across_in_logarithmic_time():
     path = sweep(rprop, quadratic, START, 60, lr=0.01)[:, 0, 0]
     assert (path >= 0).nonzero()[0].item() == 21
     assert math.log(1 + 0.2 * 2.2 / 0.01) / math.log(1.2) == pytest.approx(21, abs=0.2)
-    assert (sweep(lambda w, g, t: w - 0.01 * g.sign(), quadratic, START, 230)[:, 0, 0] > -1e-9).nonzero()[0].item() == pytest.approx(220, abs=1)
+    assert (sweep(lambda w, g, t: w - 0.01 * g.sign(), quadratic, START, 230)[:, 0, 0] > -1e-9).nonzero()[
+        0
+    ].item() == pytest.approx(220, abs=1)
 
 
 def paces(rule, *settings, seed=0, factor=128.0):
@@ -113,14 +120,20 @@ def test_the_pace_for_a_digit_needs_alpha_beta_below_one(seed):
 
 def test_the_pace_knows_no_curvature():
     assert paces(rprop, (1.2, 0.5), factor=1.0) == paces(rprop, (1.2, 0.5), factor=4096.0)
-    assert -1 / math.log10((5 - 1) / (5 + 1)) == pytest.approx(5.8, abs=0.15)  # gradient descent at a condition number of 5
+    assert -1 / math.log10((5 - 1) / (5 + 1)) == pytest.approx(
+        5.8, abs=0.15
+    )  # gradient descent at a condition number of 5
 
 
 # PyTorch's form
 
 
 def test_on_beale_from_the_figure():
-    losses = {(rule, steps): beale(sweep(rule, beale, (1.0, 1.5), steps, lr=0.01)[-1, 0]).item() for rule in (rprop, rprop_torch) for steps in (60, 150)}
+    losses = {
+        (rule, steps): beale(sweep(rule, beale, (1.0, 1.5), steps, lr=0.01)[-1, 0]).item()
+        for rule in (rprop, rprop_torch)
+        for steps in (60, 150)
+    }
     assert losses[rprop, 150] == pytest.approx(2.4e-5, rel=0.05)
     assert losses[rprop_torch, 150] == pytest.approx(5.4e-10, rel=0.05)
     assert (losses[rprop, 60], losses[rprop_torch, 60]) == pytest.approx((0.009, 0.007), abs=5e-4)
@@ -133,7 +146,12 @@ def test_waiting_pays_where_coordinates_are_coupled(page, seed):
         return "lecture" if ours < theirs else "PyTorch"
 
     assert better(quadratic, 60, condition_number=20.0) == better(ravine, 60) == "lecture"
-    assert better(quadratic, 60, condition_number=20.0, angle=45.0) == better(rosenbrock, 300) == better(beale, 150) == "PyTorch"
+    assert (
+        better(quadratic, 60, condition_number=20.0, angle=45.0)
+        == better(rosenbrock, 300)
+        == better(beale, 150)
+        == "PyTorch"
+    )
 
 
 def test_the_forms_agree_until_the_first_turn():
@@ -149,7 +167,7 @@ def test_the_forms_agree_until_the_first_turn():
 @pytest.mark.parametrize("seed", range(3))
 def test_with_all_data_it_leaves_gradient_descent_behind(page, seed):
     fit = page["fit"]
-    assert min(fit(lambda p: torch.optim.SGD(p, lr), seed)[0] for lr in (0.1, 0.3)) > 0.4  # noqa: B023
+    assert min(fit(lambda p: torch.optim.SGD(p, lr), seed)[0] for lr in (0.1, 0.3)) > 0.4
     assert not fit(lambda p: torch.optim.SGD(p, 1.0), seed, steps=60)[0] < 0.4
     assert fit(lambda p: Optimizer(p, rprop), seed)[0] < 0.05
     assert 0.007 < fit(lambda p: torch.optim.Adam(p, 0.03), seed)[0] < 0.017
@@ -161,7 +179,9 @@ def test_gradient_descent_stays_on_a_plateau(page, seed):
 
     class Recording(torch.optim.SGD):
         def step(self):
-            norms.append([p.grad.norm().item() for p in self.param_groups[0]["params"][::2]])  # the weights, layer by layer
+            norms.append(
+                [p.grad.norm().item() for p in self.param_groups[0]["params"][::2]]
+            )  # the weights, layer by layer
             super().step()
 
     page["fit"](lambda p: Recording(p, 0.3), seed)
@@ -170,7 +190,10 @@ def test_gradient_descent_stays_on_a_plateau(page, seed):
 
 
 def test_it_equals_pytorchs_and_lets_single_weights_run_away(page):
-    lecture, ours, theirs = (page["fit"](rule, 0)[1] for rule in (lambda p: Optimizer(p, rprop), lambda p: Optimizer(p, rprop_torch), torch.optim.Rprop))
+    lecture, ours, theirs = (
+        page["fit"](rule, 0)[1]
+        for rule in (lambda p: Optimizer(p, rprop), lambda p: Optimizer(p, rprop_torch), torch.optim.Rprop)
+    )
     assert torch.equal(ours, theirs)
     assert (lecture - theirs).abs().max() > 100
     assert lecture.abs().max() > 1000 and lecture.abs().median() == pytest.approx(0.4, abs=0.05)
@@ -182,7 +205,9 @@ def test_it_equals_pytorchs_and_lets_single_weights_run_away(page):
 @pytest.mark.parametrize("seed", range(3))
 def test_nine_against_one(page, seed):
     g = page["gradients"](seed)
-    torch.testing.assert_close(g.unflatten(0, (100, 10)).sum(1), torch.zeros(100, 200, dtype=torch.float64), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        g.unflatten(0, (100, 10)).sum(1), torch.zeros(100, 200, dtype=torch.float64), atol=1e-12, rtol=0
+    )
     paths = {rule: page["walk"](rule, g) for rule in (gradient_descent, rprop, rprop_torch, rmsprop)}
     assert paths[gradient_descent][::10].abs().max() < 1e-12
     assert (paths[rprop][100] < -0.5).all() and (paths[rprop][1000] < -1000).all()
@@ -218,7 +243,9 @@ def test_equal_rates_move_by_eight_in_an_epoch(page):
 @pytest.mark.parametrize("seed", range(2))
 def test_on_least_squares_the_rates_die(seed):
     generator = torch.Generator().manual_seed(seed)
-    x, true, noise = (torch.randn(5, *shape, generator=generator).double() for shape in ((1000, 10), (10, 1), (1000, 1)))
+    x, true, noise = (
+        torch.randn(5, *shape, generator=generator).double() for shape in ((1000, 10), (10, 1), (1000, 1))
+    )
     y = x @ true + noise
     best = torch.linalg.lstsq(x, y).solution
     before = (x @ best).square().mean((1, 2)) / 2

@@ -6,7 +6,17 @@ from torch import nn
 from torch.func import functional_call, grad, jacrev, vmap
 
 from course_lib.experiments import digits, sweep
-from course_lib.formulas import backtracking_descent, gradient_descent, himmelblau, newton, newton_backtracking, quadratic, rosenbrock, saddle, steepest_descent
+from course_lib.formulas import (
+    backtracking_descent,
+    gradient_descent,
+    himmelblau,
+    newton,
+    newton_backtracking,
+    quadratic,
+    rosenbrock,
+    saddle,
+    steepest_descent,
+)
 from course_lib.widgets import LocalModel
 
 CANYON = {"condition_number": 5.0}
@@ -96,11 +106,13 @@ def test_the_exact_search_walks_the_path_of_the_best_constant_rate():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_newton_walks_the_same_path_in_other_units(seed):
-    A = torch.randn(2, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 2 * torch.eye(2, dtype=torch.float64)
+    A = torch.randn(2, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 2 * torch.eye(
+        2, dtype=torch.float64
+    )
     start = torch.tensor([1.3, 1.2], dtype=torch.float64)
     for rule, hyper, same in ((newton, {}, True), (gradient_descent, {"lr": 1e-4}, False)):
         w = path(rule, rosenbrock, start, 5, **hyper)[-1]
-        u = path(rule, lambda u: rosenbrock(A @ u), torch.linalg.solve(A, start), 5, **hyper)[-1]  # noqa: B023
+        u = path(rule, lambda u: rosenbrock(A @ u), torch.linalg.solve(A, start), 5, **hyper)[-1]
         assert ((A @ u - w).norm() < 1e-9 * (w - start).norm()) == same
 
 
@@ -115,7 +127,10 @@ def test_the_error_is_squared_in_each_step():
 # --- saddles and damping
 
 
-@pytest.mark.parametrize(("damping", "ends_at_the_saddle"), [(0.001, True), (0.1, True), (0.4, True), (0.6, False), (1.5, False), (5.0, False)])
+@pytest.mark.parametrize(
+    ("damping", "ends_at_the_saddle"),
+    [(0.001, True), (0.1, True), (0.4, True), (0.6, False), (1.5, False), (5.0, False)],
+)
 def test_the_saddle_attracts_up_to_a_damping_of_one_half(damping, ends_at_the_saddle):
     end = path(newton, saddle, [-1.5, 1e-3], 60, damping=damping)[-1]
     assert (end[1].abs() < 1e-3) == ends_at_the_saddle

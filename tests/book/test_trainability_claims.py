@@ -36,7 +36,15 @@ def test_the_straight_edges_lie_where_the_formula_says(width, seed):
     assert (tried[1] / tried[0]).item() == pytest.approx(1.027, abs=5e-4)
     edges = [largest_rate((given.W @ given.x).tanh()), largest_rate(saturated(given))]
     rates = [torch.stack([0.97 * edge, 1.03 * edge, tried[tried < edge][-1], tried[tried > edge][0]]) for edge in edges]
-    lost = fails(train_many(two_rates, given, 200, lr_1=torch.tensor([0.0, 1e6], dtype=FLOAT).repeat_interleave(4), lr_2=torch.cat(rates)))
+    lost = fails(
+        train_many(
+            two_rates,
+            given,
+            200,
+            lr_1=torch.tensor([0.0, 1e6], dtype=FLOAT).repeat_interleave(4),
+            lr_2=torch.cat(rates),
+        )
+    )
     assert lost.tolist() == [False, True] * 4
 
 
@@ -47,15 +55,29 @@ def test_the_edge_of_saturated_features_lies_between_2_over_n_and_2(width):
 
 
 def test_two_of_the_printed_seeds_have_the_lowest_edge():
-    assert [round(largest_rate(saturated(task(4, seed))).item(), 3) for seed in SEEDS] == [0.667, 0.667, 0.5, 0.602, 0.5]
-    assert [torch.linalg.matrix_rank(saturated(task(4, seed))).item() for seed in SEEDS] == [2, 2, 1, 2, 1]  # 1: the units are one feature
+    assert [round(largest_rate(saturated(task(4, seed))).item(), 3) for seed in SEEDS] == [
+        0.667,
+        0.667,
+        0.5,
+        0.602,
+        0.5,
+    ]
+    assert [torch.linalg.matrix_rank(saturated(task(4, seed))).item() for seed in SEEDS] == [
+        2,
+        2,
+        1,
+        2,
+        1,
+    ]  # 1: the units are one feature
     assert largest_rate((task(4, 4).W @ task(4, 4).x).tanh()).item() == pytest.approx(2.15, abs=0.005)
 
 
 def test_a_run_above_the_frozen_edge_is_thrown_to_where_it_trains():
     runs = train_many(two_rates, task(4, 4), 60, lr_1=torch.tensor([0.0, 0.001, 0.05], dtype=FLOAT), lr_2=2.5)
     assert runs[:, 0].isnan().any() and runs[:, 0].nan_to_num().max() > 5e5
-    assert ((runs[:5, 1] / runs[:5, 0] - 1).abs() < 0.03).all() and ((runs[:3, 2] / runs[:3, 0] - 1).abs() < 0.07).all()  # they begin together
+    assert ((runs[:5, 1] / runs[:5, 0] - 1).abs() < 0.03).all() and (
+        (runs[:3, 2] / runs[:3, 0] - 1).abs() < 0.07
+    ).all()  # they begin together
     assert runs[0, 1] == pytest.approx(1.5, abs=0.05)
     assert runs[:, 1].max() == pytest.approx(75, abs=1) and runs[-1, 1] == pytest.approx(0.01, abs=0.001)
     assert runs[:, 2].max() == pytest.approx(3.4, abs=0.05) and runs[-1, 2] < 1e-3
@@ -108,7 +130,9 @@ def places(box, runs, seed):
 def changed_rates(box, given, runs=800, seed=0):
     """The losses of shape (steps + 1, 1 + len(EPS), runs): at random rates, and with the second one changed by each of EPS."""
     a, b = places(box, runs, seed)
-    losses = train_many(two_rates, given, 150, lr_1=a.repeat(1 + len(EPS)), lr_2=torch.cat([b, *(b * (1 + e) for e in EPS)]))
+    losses = train_many(
+        two_rates, given, 150, lr_1=a.repeat(1 + len(EPS)), lr_2=torch.cat([b, *(b * (1 + e) for e in EPS)])
+    )
     return losses.view(151, 1 + len(EPS), runs)
 
 
@@ -152,7 +176,9 @@ def test_the_fate_of_a_surprise_is_decided_late_by_a_difference_that_has_grown(c
     surprised = lost[0] != lost[4]  # by the sixth digit
     assert surprised.sum() >= 10
     assert when[lost].median() == 12 and torch.where(lost[0], when[0], when[4])[surprised].median() > 24
-    apart = ((coast[:, 0] - coast[:, 4]).abs() / (coast[:, 0] + coast[:, 4]))[:, surprised].nan_to_num(1.0).median(1).values
+    apart = (
+        ((coast[:, 0] - coast[:, 4]).abs() / (coast[:, 0] + coast[:, 4]))[:, surprised].nan_to_num(1.0).median(1).values
+    )
     assert apart[1] < 3e-6 and apart[10] > 10 * apart[1] and apart[20] > 1e3 * apart[1]
 
 
@@ -161,7 +187,10 @@ def test_rounding_decides_runs_on_the_coast_and_none_inland():
     changed = []
     for box in (COAST, INLAND):
         a, b = places(box, 3000, 1)
-        fates = [train_many(two_rates, given, 150, lr_1=a, lr_2=b, dtype=kind).isnan().any(0) for kind in (torch.float64, torch.float32)]
+        fates = [
+            train_many(two_rates, given, 150, lr_1=a, lr_2=b, dtype=kind).isnan().any(0)
+            for kind in (torch.float64, torch.float32)
+        ]
         changed.append((fates[0] != fates[1]).double().mean())
     assert changed[0] > 0.001 and changed[1] == 0
 
@@ -180,12 +209,16 @@ def advice():
     found = []
     for seed in range(6):
         a, b = torch.meshgrid(first, tried, indexing="ij")
-        lost = train_many(two_rates, task(4, seed), 150, lr_1=a.flatten(), lr_2=b.flatten()).isnan().any(0).view(a.shape)
+        lost = (
+            train_many(two_rates, task(4, seed), 150, lr_1=a.flatten(), lr_2=b.flatten()).isnan().any(0).view(a.shape)
+        )
         k = lost.int().argmax(1)
         assert lost.any(1).all() and (k > 0).all()
         rates = torch.stack([tried[k - 1], tried[k] / 2])[:, :, None] * changes
         runs = {"lr_1": first[:, None].expand(rates.shape).flatten(), "lr_2": rates.flatten()}
-        kinds = [train_many(two_rates, task(4, seed), 150, dtype=kind, **runs).to(FLOAT) for kind in (FLOAT, torch.float32)]
+        kinds = [
+            train_many(two_rates, task(4, seed), 150, dtype=kind, **runs).to(FLOAT) for kind in (FLOAT, torch.float32)
+        ]
         found.append(torch.stack([losses.view(151, *rates.shape) for losses in kinds]))
     double, single = torch.cat(found, dim=3)
     return (double[:, 0], single[:, 0]), (double[:, 1], single[:, 1])
@@ -204,13 +237,19 @@ def test_a_rate_just_below_the_edge_is_not_the_fastest(advice):
 
 
 def test_just_below_the_edge_the_sixth_digit_counts(advice):
-    moved = [((losses[:, :, 1] - losses[:, :, 0]).abs().nan_to_num(math.inf).amax(0) / losses[0, :, 0]).median() for losses, _ in advice]
+    moved = [
+        ((losses[:, :, 1] - losses[:, :, 0]).abs().nan_to_num(math.inf).amax(0) / losses[0, :, 0]).median()
+        for losses, _ in advice
+    ]
     assert moved[0] > 300 * moved[1]
 
 
 def window(presses, at=(29.5, 0.9)):
     """The ranges of the first figure after so many presses of *+*, with the ring at these rates."""
-    x, y = (tuple(z * (end / z) ** 0.5**presses for end in ends) for z, ends in zip(at, ((0.05, 1e4), (0.05, 10.0)), strict=True))
+    x, y = (
+        tuple(z * (end / z) ** 0.5**presses for end in ends)
+        for z, ends in zip(at, ((0.05, 1e4), (0.05, 10.0)), strict=True)
+    )
     return {"x_range": x, "y_range": y}
 
 
@@ -223,7 +262,9 @@ def test_five_presses_find_no_smooth_piece_of_the_edge():
     assert (torch.stack(crossings).double().mean(1).diff() > 0).all()
     assert crossings[0].double().mean() < 1.1 and crossings[5].min() >= 5 and crossings[5].double().mean() > 15
     for tile in lost.unfold(0, 15, 15).unfold(1, 15, 15).flatten(0, 1):
-        if 0.05 < tile.double().mean() < 0.95:  # a smooth edge would be crossed once in each row, or once in each column
+        if (
+            0.05 < tile.double().mean() < 0.95
+        ):  # a smooth edge would be crossed once in each row, or once in each column
             assert min((tile.diff(dim=k) != 0).sum(k).max() for k in (0, 1)) > 1
 
 
@@ -251,7 +292,13 @@ def test_one_rate_and_the_scale_of_the_first_weights():
 @pytest.mark.parametrize("seed", range(6))
 def test_large_first_weights_bear_a_smaller_rate(seed):
     rates = torch.logspace(-1, 1, 101, dtype=FLOAT)
-    losses = train_many(one_rate, task(4, seed), 150, lr=rates.repeat(2), scale=torch.tensor([0.1, 9.0], dtype=FLOAT).repeat_interleave(101))
+    losses = train_many(
+        one_rate,
+        task(4, seed),
+        150,
+        lr=rates.repeat(2),
+        scale=torch.tensor([0.1, 9.0], dtype=FLOAT).repeat_interleave(101),
+    )
     small, large = (rates[lost][0] for lost in losses.isnan().any(0).view(2, 101))
     assert large < 0.65 * small
 
@@ -268,21 +315,30 @@ def test_large_first_weights_leave_features_that_do_not_fit():
     H = (W @ given.x).tanh()
     _, sizes, directions = torch.linalg.svd(H)
     assert sizes[3] < 1e-6 < 1 < sizes[2]
-    assert ((directions[3] @ given.y) ** 2 / 8).item() == pytest.approx(0.063, abs=0.001)  # the part of y along the missing direction
+    assert ((directions[3] @ given.y) ** 2 / 8).item() == pytest.approx(
+        0.063, abs=0.001
+    )  # the part of y along the missing direction
 
 
 def edges_of_the_map(scale):
     """By rate of the first layer: the first second rate that fails and the last that does not, in the figure's 150 steps."""
     first, rates = torch.tensor([0.05, 1500, 3000, 1e4], dtype=FLOAT), torch.logspace(-0.4, 1, 141, dtype=FLOAT)
     a, b = torch.meshgrid(first, rates, indexing="ij")
-    lost = train_many(two_rates, task(4, 4), 150, lr_1=a.flatten(), lr_2=b.flatten(), scale=scale).isnan().any(0).view(a.shape)
+    lost = (
+        train_many(two_rates, task(4, 4), 150, lr_1=a.flatten(), lr_2=b.flatten(), scale=scale)
+        .isnan()
+        .any(0)
+        .view(a.shape)
+    )
     return torch.stack([torch.stack([rates[row][0], rates[~row][-1]]) for row in lost])
 
 
 def test_the_two_stretches_of_the_first_figure():
     whole, half = edges_of_the_map(1.0), edges_of_the_map(0.5)
     assert (whole[:, 0] / whole[:, 1] < 1.03).all()  # one edge each
-    assert whole[0].mean().item() == pytest.approx(3.2, abs=0.05) and half[0].mean().item() == pytest.approx(8.3, abs=0.15)
+    assert whole[0].mean().item() == pytest.approx(3.2, abs=0.05) and half[0].mean().item() == pytest.approx(
+        8.3, abs=0.15
+    )
     assert (whole[1:] == whole[1]).all() and whole[1].mean().item() == pytest.approx(0.5, abs=0.03)  # straight
     assert half[3].mean().item() == pytest.approx(0.667, abs=0.03)
     fig = Trainability()
@@ -304,7 +360,9 @@ def test_two_parameter_groups_are_two_rates():
     with torch.no_grad():
         net[0].weight.copy_(given.W)
         net[2].weight.copy_(given.V[None])
-    optimizer = torch.optim.SGD([{"params": net[0].parameters(), "lr": 0.05}, {"params": net[2].parameters(), "lr": 2.5}])
+    optimizer = torch.optim.SGD(
+        [{"params": net[0].parameters(), "lr": 0.05}, {"params": net[2].parameters(), "lr": 2.5}]
+    )
     losses = []
     for _ in range(61):
         loss = (net(given.x.T)[:, 0] - given.y).square().mean() / 2
@@ -312,4 +370,6 @@ def test_two_parameter_groups_are_two_rates():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    torch.testing.assert_close(torch.stack(losses), train_many(two_rates, given, 60, lr_1=0.05, lr_2=2.5)[:, 0], rtol=1e-10, atol=0)
+    torch.testing.assert_close(
+        torch.stack(losses), train_many(two_rates, given, 60, lr_1=0.05, lr_2=2.5)[:, 0], rtol=1e-10, atol=0
+    )

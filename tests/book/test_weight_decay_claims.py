@@ -39,7 +39,9 @@ def test_one_parameter_grows_while_the_norm_only_falls():
     trace = torch.stack([ridge(x.item()) for x in decays])
     assert (trace.norm(dim=1).diff() < 0).all()
     highest = trace[:, 1].argmax()
-    assert trace[highest, 1].item() == pytest.approx(0.91, abs=0.005) and decays[highest].item() == pytest.approx(1.1, abs=0.05)
+    assert trace[highest, 1].item() == pytest.approx(0.91, abs=0.005) and decays[highest].item() == pytest.approx(
+        1.1, abs=0.05
+    )
     back = decays[(trace[:, 1] < 0.8) & (decays > 1)][0]
     assert back.item() == pytest.approx(4.1, abs=0.05)
 
@@ -50,13 +52,20 @@ def test_the_angles_of_the_answer():
     assert ridge(1.0, angle=-62.0).norm().item() / norm == pytest.approx(0.909, abs=5e-4)
     shares = [ridge(1.0, angle=float(a)).norm().item() / norm for a in range(-90, 91, 2)]
     assert 0.5 - 1e-9 < min(shares) and max(shares) < 10 / 11 + 1e-9
-    for settings in ({"angle": 28.07}, {"angle": -61.93}, {"condition_number": 1.0, "angle": 40.0}):  # straight lines to 0
+    for settings in (
+        {"angle": 28.07},
+        {"angle": -61.93},
+        {"condition_number": 1.0, "angle": 40.0},
+    ):  # straight lines to 0
         directions = torch.stack([ridge(x, **settings) / ridge(x, **settings).norm() for x in (0.01, 1.0, 50.0)])
         assert directions.diff(dim=0).abs().max() < 1e-3
 
 
 def test_the_two_paths_of_the_answer():
-    ends = [(bowl_path(rule, lr=0.1, momentum=0.9, decay=1.0)[-1] - ridge(1.0)).norm().item() for rule in (momentum_l2, sgdw)]
+    ends = [
+        (bowl_path(rule, lr=0.1, momentum=0.9, decay=1.0)[-1] - ridge(1.0)).norm().item()
+        for rule in (momentum_l2, sgdw)
+    ]
     assert ends == pytest.approx([0.170, 0.023], abs=0.0006)
     still = [bowl_path(rule, lr=0.1, momentum=0.0, decay=1.0) for rule in (momentum_l2, sgdw)]
     assert (still[0] - still[1]).abs().max() < 1e-15
@@ -77,7 +86,9 @@ def test_the_variance_of_least_squares_and_what_decay_leaves_of_it(seed):
     y = (X @ true)[:, None] + sigma * torch.randn(50, 20_000, generator=generator, dtype=FLOAT)
     for strength in (0.0, decay):
         found = q.T @ torch.linalg.solve(H + strength * torch.eye(4, dtype=FLOAT), X.T @ y / 50)
-        torch.testing.assert_close(found.var(dim=1), shrinkage(h, strength) ** 2 * sigma**2 / (50 * h), rtol=0.06, atol=0)
+        torch.testing.assert_close(
+            found.var(dim=1), shrinkage(h, strength) ** 2 * sigma**2 / (50 * h), rtol=0.06, atol=0
+        )
         bias = -strength / (h + strength) * (q.T @ true)
         torch.testing.assert_close(found.mean(dim=1) - q.T @ true, bias, rtol=0, atol=0.05)
 
@@ -151,7 +162,10 @@ def test_ten_thousand_steps_of_adamws_defaults_take_no_more_than_a_tenth():
     defaults = torch.optim.AdamW([torch.zeros(1)]).defaults
     assert (defaults["lr"], defaults["weight_decay"]) == (0.001, 0.01)
     assert 0.90 < (1 - 0.001 * 0.01) ** 10_000 < 0.91
-    assert {kind: kind([torch.zeros(1)]).defaults["weight_decay"] for kind in (torch.optim.SGD, torch.optim.Adam)} == {torch.optim.SGD: 0, torch.optim.Adam: 0}
+    assert {kind: kind([torch.zeros(1)]).defaults["weight_decay"] for kind in (torch.optim.SGD, torch.optim.Adam)} == {
+        torch.optim.SGD: 0,
+        torch.optim.Adam: 0,
+    }
 
 
 def test_pytorchs_buffer_multiplies_the_decay_too():
@@ -194,7 +208,19 @@ def planes():
     """By rule: the rates, the decays and how the runs of the page's map end."""
     found = {}
     for rule in (momentum_l2, sgdw):
-        fig = Map(rule, valley, x="lr", y="decay", x_range=(0.001, 10), y_range=(0.01, 100), steps=300, start=(1.4, -1.8), lr=0.1, decay=1, view="loss")
+        fig = Map(
+            rule,
+            valley,
+            x="lr",
+            y="decay",
+            x_range=(0.001, 10),
+            y_range=(0.01, 100),
+            steps=300,
+            start=(1.4, -1.8),
+            lr=0.1,
+            decay=1,
+            view="loss",
+        )
         found[rule] = *fig.places(60, 18), fig.values(60, 18)
     return found
 
@@ -209,8 +235,12 @@ def test_the_border_of_divergence(planes, rule):
 
 def test_the_borders_named_on_the_page():
     for decay, l2, decoupled in ((0.01, 3.8, 3.7), (10.0, 1.9, 0.19), (100.0, 0.35, 0.02)):
-        assert border(momentum_l2, decay) == pytest.approx(l2, rel=0.02) and border(sgdw, decay) == pytest.approx(decoupled, rel=0.02)
-    assert 1e6 * border(momentum_l2, 1e6) == pytest.approx(38, rel=1e-3) and 1e6 * border(sgdw, 1e6) == pytest.approx(2, rel=1e-3)
+        assert border(momentum_l2, decay) == pytest.approx(l2, rel=0.02) and border(sgdw, decay) == pytest.approx(
+            decoupled, rel=0.02
+        )
+    assert 1e6 * border(momentum_l2, 1e6) == pytest.approx(38, rel=1e-3) and 1e6 * border(sgdw, 1e6) == pytest.approx(
+        2, rel=1e-3
+    )
 
 
 def test_the_stripes_are_the_same_for_both_forms(planes):
@@ -235,7 +265,9 @@ def test_the_bright_streak_passes_the_minimum_of_the_data():
 
 
 def test_right_of_its_border_the_decoupled_rule_swings_across_the_valley():
-    still, swinging = (sweep(rule, bowl, START, 200, lr=0.195, decay=10.0)[:, 0] - ridge(10.0) for rule in (momentum_l2, sgdw))
+    still, swinging = (
+        sweep(rule, bowl, START, 200, lr=0.195, decay=10.0)[:, 0] - ridge(10.0) for rule in (momentum_l2, sgdw)
+    )
     along = torch.tensor([math.cos(math.radians(-30)), math.sin(math.radians(-30))], dtype=FLOAT)
     assert swinging[-1].norm() > 2 * swinging[-100].norm() and still[-1].norm() < 0.01
     assert (swinging[-1] @ along).abs() < 0.01 * swinging[-1].norm()
@@ -348,7 +380,9 @@ def test_stopping_early_loses_on_clean_labels_and_wins_on_wrong_ones(clean, nois
 @pytest.mark.parametrize("steps", [1, 10, 100])
 def test_stopping_early_leaves_a_share_along_each_eigenvector(steps):
     lr, h = 0.1, torch.tensor([1.0, 10.0], dtype=FLOAT)
-    path = sweep(gradient_descent, bowl, (0.0, 0.0), steps, lr=lr * 0.5, x=1.0, y=1.0, condition_number=10.0, angle=0.0)[-1, 0]
+    path = sweep(
+        gradient_descent, bowl, (0.0, 0.0), steps, lr=lr * 0.5, x=1.0, y=1.0, condition_number=10.0, angle=0.0
+    )[-1, 0]
     torch.testing.assert_close(path, 1 - (1 - lr * 0.5 * h) ** steps, rtol=1e-12, atol=1e-12)
 
 
@@ -456,7 +490,9 @@ def test_decay_before_a_batch_norm_is_a_larger_rate_and_no_gain_here():
                 optimizer.step()
             norms.append(W.norm().item())
             unseen.append(cross_entropy(model.eval()(split.x_val), split.y_val).item())
-        assert norms[0] / norms[1] == pytest.approx(6.9, abs=0.15) and (norms[0] / norms[1]) ** 2 == pytest.approx(48, abs=2)
+        assert norms[0] / norms[1] == pytest.approx(6.9, abs=0.15) and (norms[0] / norms[1]) ** 2 == pytest.approx(
+            48, abs=2
+        )
         assert unseen[1] > unseen[0] + 0.05
 
 

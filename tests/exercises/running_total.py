@@ -15,7 +15,9 @@ def keeps_nothing(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
 
 def exercise(seconds=5.0):
     cases = rule_cases(total, usual={"lr": 0.5, "keep": 0.9}, other={"lr": 0.2, "keep": 0.5})
-    return Exercise(total, returns=("w", "s"), cases=cases, mistakes=[keeps_nothing], source="the test", seconds=seconds)
+    return Exercise(
+        total, returns=("w", "s"), cases=cases, mistakes=[keeps_nothing], source="the test", seconds=seconds
+    )
 
 
 CHECK = exercise()

@@ -32,7 +32,9 @@ def test_changed_arguments(fn, sentence):
     [(None, "NoneType"), (torch.zeros(2), "Tensor"), ("total", "str"), (..., "ellipsis"), ((1, 2), "tuple")],
 )
 def test_not_a_function(given, kind):
-    assert rejected(given).endswith(f"takes your function itself, its name without parentheses after it; it got a value of type {kind}.")
+    assert rejected(given).endswith(
+        f"takes your function itself, its name without parentheses after it; it got a value of type {kind}."
+    )
 
 
 def test_a_class_a_generator_and_a_coroutine():
@@ -59,7 +61,11 @@ def test_the_untouched_stub_is_not_attempted(capsys):
 
     verdict = CHECK(stub)
     assert not verdict.passed
-    assert capsys.readouterr().out.replace("\n", " ").startswith("○ Not attempted yet: stub still returns `...`. Write your lines in its place")
+    assert (
+        capsys.readouterr()
+        .out.replace("\n", " ")
+        .startswith("○ Not attempted yet: stub still returns `...`. Write your lines in its place")
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +86,10 @@ def test_the_untouched_stub_is_not_attempted(capsys):
         (lambda w, s: (w.float(), s), "w is torch.float32, but the arguments are torch.float64"),
         (lambda w, s: (w, s.to("meta")), "s is on the device meta; keep it where the arguments are, on cpu."),
         (lambda w, s: (w / 0, s), "w holds inf: look for a division by zero"),
-        (lambda w, s: (w, (-s).sqrt()), "s holds nan: look for a division by zero, or a root or logarithm of a negative number."),
+        (
+            lambda w, s: (w, (-s).sqrt()),
+            "s holds nan: look for a division by zero, or a root or logarithm of a negative number.",
+        ),
     ],
 )
 def test_wrong_returns(returned, sentence):
@@ -94,7 +103,10 @@ def test_float32_must_stay_float32():
         return tuple(x.double() for x in total(w, g, t, s, lr=lr, keep=keep))
 
     message = rejected(double)
-    assert "case 7 of 9 (float32 stays float32; step 1): w is torch.float64, but the arguments are torch.float32" in message
+    assert (
+        "case 7 of 9 (float32 stays float32; step 1): w is torch.float64, but the arguments are torch.float32"
+        in message
+    )
 
 
 # In place
@@ -126,8 +138,13 @@ def test_in_place_edits_are_seen(write, what):
     "fn",
     [
         lambda w, g, t, s=0.0, *, lr=0.1, keep=0.5: [*total(w, g, t, s, lr=lr, keep=keep)],  # a list
-        lambda a, b, c, d=0.0, *, keep=0.5, lr=0.1: (a - lr * b - lr * keep * d, d * keep + b),  # other names, rearranged
-        lambda w, g, t, s=0.0, *, lr=0.1, keep=0.5: total(w.requires_grad_() if w.dim() == 0 else w, g, t, s, lr=lr, keep=keep),
+        lambda a, b, c, d=0.0, *, keep=0.5, lr=0.1: (
+            a - lr * b - lr * keep * d,
+            d * keep + b,
+        ),  # other names, rearranged
+        lambda w, g, t, s=0.0, *, lr=0.1, keep=0.5: total(
+            w.requires_grad_() if w.dim() == 0 else w, g, t, s, lr=lr, keep=keep
+        ),
         lambda w, g, t, s=0.0, *, lr=0.1, keep=0.5: tuple(x * (1 + 1e-11) for x in total(w, g, t, s, lr=lr, keep=keep)),
     ],
 )

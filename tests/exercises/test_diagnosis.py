@@ -125,7 +125,10 @@ def test_the_question_fits_the_column_and_names_all(check, capsys):
     check.question()
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= WIDTH for line in lines)
-    assert [line[2] for line in lines if line[2:3].isalnum() and line[3:5] == "  "] == [*check.suspects, *map(str, check.observations)]
+    assert [line[2] for line in lines if line[2:3].isalnum() and line[3:5] == "  "] == [
+        *check.suspects,
+        *map(str, check.observations),
+    ]
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path, monkeypatch):

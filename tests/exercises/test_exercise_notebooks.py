@@ -34,9 +34,26 @@ def nbval(notebooks, folder):
     """Run `pytest --nbval` on notebooks, by name: for each the failed cells, by number, with the report."""
     for name, notebook in notebooks.items():
         nbformat.write(notebook, folder / f"{name}.ipynb")
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=60", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-cell-timeout=60",
+        "-p",
+        "no:cacheprovider",
+    ]
     files = [f"{name}.ipynb" for name in notebooks]
-    done = subprocess.run([*command, "--junitxml=report.xml", *files], cwd=folder, env=environment(), capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [*command, "--junitxml=report.xml", *files],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
     assert done.returncode in (0, 1), done.stdout + done.stderr
     failed = {name: {} for name in notebooks}
     for case in ElementTree.parse(folder / "report.xml").iter("testcase"):
@@ -75,16 +92,22 @@ def test_its_form(path):
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert notebook.metadata.kernelspec.name == "python3"
     header = notebook.cells[0].source
-    assert re.match(r"# Exercise: .+\n\n\*\*Difficulty\*\* ●+○* · \*\*Importance\*\* ●+○* · \*\*about \d+ minutes\*\*", header)
+    assert re.match(
+        r"# Exercise: .+\n\n\*\*Difficulty\*\* ●+○* · \*\*Importance\*\* ●+○* · \*\*about \d+ minutes\*\*", header
+    )
     for cell in code_cells(notebook):
-        assert bool(cell.outputs) == bool(cell.execution_count) == is_check(cell)  # nbval refuses an output without a count
+        assert (
+            bool(cell.outputs) == bool(cell.execution_count) == is_check(cell)
+        )  # nbval refuses an output without a count
         assert cell.source.count("\n") < 25
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_its_folded_parts_work_everywhere(path):
     text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
-    folded = len(re.findall(r"^<details>\n<summary>.+</summary>\n\n", text, re.MULTILINE))  # without the blank line, Markdown inside stays raw
+    folded = len(
+        re.findall(r"^<details>\n<summary>.+</summary>\n\n", text, re.MULTILINE)
+    )  # without the blank line, Markdown inside stays raw
     assert folded == text.count("<details>") == len(re.findall(r"\n\n</details>$", text, re.MULTILINE)) >= 2
     assert not re.search(r"^(:::|```\{)", text, re.MULTILINE)  # directives, which only the book understands
 
@@ -109,7 +132,10 @@ def test_a_solution_takes_the_place_of_its_stub():
     assert reader.stubs(solved) == {} and reader.stubs(notebook) == {"half": 2}
 
 
-@pytest.mark.parametrize("text, count", [("no answer", 0), ("```python\ndef half(x):\n    return x / 2\n```", 0), (ANSWER + "\n\n" + ANSWER, 2)])
+@pytest.mark.parametrize(
+    "text, count",
+    [("no answer", 0), ("```python\ndef half(x):\n    return x / 2\n```", 0), (ANSWER + "\n\n" + ANSWER, 2)],
+)
 def test_a_stub_has_exactly_one_solution(text, count):
     with pytest.raises(ValueError, match=f"half has {count} solutions. Write exactly one ```python block"):
         reader.solutions(notebook_of(STUB, ("markdown", text)))

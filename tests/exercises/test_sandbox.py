@@ -31,14 +31,20 @@ def test_an_exception_is_told_with_its_line():
         return w - lr * s, s
 
     line = broken.__code__.co_firstlineno + 1
-    assert f"broken raises NameError at line {line}, `s = keep * s + gradient  # noqa: F821`: name 'gradient' is not defined." in rejected(broken)
+    assert (
+        f"broken raises NameError at line {line}, `s = keep * s + gradient  # noqa: F821`: name 'gradient' is not defined."
+        in rejected(broken)
+    )
 
 
 def test_an_exception_inside_torch_is_told_with_the_readers_line():
     def broken(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
         return torch.lerp(w, "g", lr), s
 
-    assert f"broken raises TypeError at line {broken.__code__.co_firstlineno + 1}, `return torch.lerp(w, \"g\", lr), s`: lerp()" in rejected(broken)
+    assert (
+        f'broken raises TypeError at line {broken.__code__.co_firstlineno + 1}, `return torch.lerp(w, "g", lr), s`: lerp()'
+        in rejected(broken)
+    )
 
 
 def test_an_exception_in_a_later_case_says_where_to_look():
@@ -47,7 +53,9 @@ def test_an_exception_in_a_later_case_says_where_to_look():
         return w - lr * s, s
 
     message = rejected(broken)
-    assert "case 8 of 9 (3 runs at once, each with its own hyperparameters; step 1): broken raises RuntimeError" in message
+    assert (
+        "case 8 of 9 (3 runs at once, each with its own hyperparameters; step 1): broken raises RuntimeError" in message
+    )
     assert message.endswith("what needs one plain number (`float()`, `if`, `alpha=`) fails.")
 
 
@@ -159,7 +167,9 @@ def test_a_failing_call_shows_what_it_printed(capsys):
 
     verdict = CHECK(talks)
     assert verdict.mistake == "keeps_nothing"
-    assert capsys.readouterr().out.endswith("This call printed:\nt   is 2\n")  # the second step is the first that differs
+    assert capsys.readouterr().out.endswith(
+        "This call printed:\nt   is 2\n"
+    )  # the second step is the first that differs
 
 
 def test_endless_printing_is_cut():

@@ -54,7 +54,11 @@ def test_the_generator_is_mulberry32():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((10, 0), "B must be from 1 to N = 10, got 0."), ((10, 11), "got 11"), ((10, 2, "sorted"), "one of in sequence, shuffled, with replacement, got 'sorted'")],
+    [
+        ((10, 0), "B must be from 1 to N = 10, got 0."),
+        ((10, 11), "got 11"),
+        ((10, 2, "sorted"), "one of in sequence, shuffled, with replacement, got 'sorted'"),
+    ],
 )
 def test_what_makes_no_batch_is_named_at_once(arguments, message):
     with pytest.raises(ValueError, match=message):

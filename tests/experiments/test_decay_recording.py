@@ -68,7 +68,15 @@ def valley_of(power, seeds=3, noise=0.0, depth=0.3):
     rates, decays = [10 ** (k / 3 - 3) for k in range(8)], [[10 ** (j / 3 - 4) for j in range(16)] for _ in range(8)]
     generator = torch.Generator().manual_seed(0)
     ends = [
-        [[0.8 + depth * min(2.0, math.log10(x / (0.02 * (lr / 0.01) ** power)) ** 2) + noise * torch.randn((), generator=generator).item() for _ in range(seeds)] for x in row]
+        [
+            [
+                0.8
+                + depth * min(2.0, math.log10(x / (0.02 * (lr / 0.01) ** power)) ** 2)
+                + noise * torch.randn((), generator=generator).item()
+                for _ in range(seeds)
+            ]
+            for x in row
+        ]
         for lr, row in zip(rates, decays)
     ]
     return {"rates": rates, "decays": decays, "ends": ends}
@@ -102,7 +110,10 @@ def test_the_command_writes_what_recorded_reads(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("sys.argv", ["decay_map", "--seeds", "2", "--out", str(tmp_path / "new" / "maps.json")])
     decay_map.main()
     written = json.loads((tmp_path / "new" / "maps.json").read_text("utf8"))
-    assert list(written["maps"]) == list(decay_map.MAPS) and written["maps"]["sgdw"] == made | {"rule": "sgdw", "seeds": 2}
+    assert list(written["maps"]) == list(decay_map.MAPS) and written["maps"]["sgdw"] == made | {
+        "rule": "sgdw",
+        "seeds": 2,
+    }
     assert set(written["made"]) == set(RECORDED["made"]) and written["made"]["seeds"] == 2
     assert capsys.readouterr().out.count(" s\n") == len(decay_map.MAPS)
 

@@ -45,7 +45,11 @@ def one_by_one(make_optimizer, seed, steps, batch=8, schedule=None):
         if t in (0, steps):
             logits, norm = net(there.x_val), nn.utils.parameters_to_vector(net.parameters()).norm()
             right = (logits.argmax(1) == there.y_val).double().mean()
-            measured.append(torch.stack([cross_entropy(net(there.x_train), there.y_train), cross_entropy(logits, there.y_val), right, norm]).detach())
+            measured.append(
+                torch.stack(
+                    [cross_entropy(net(there.x_train), there.y_train), cross_entropy(logits, there.y_val), right, norm]
+                ).detach()
+            )
         chosen = torch.randperm(40, generator=generator)[:batch]
         optimizer.zero_grad()
         cross_entropy(net(there.x_train[chosen]), there.y_train[chosen]).backward()
@@ -56,7 +60,9 @@ def one_by_one(make_optimizer, seed, steps, batch=8, schedule=None):
 
 
 def together(rule, steps, **options):
-    curves = train_ensemble(rule, model, data(), steps=steps, records=(0, steps), dtype=DOUBLE, **({"batch": 8} | options))
+    curves = train_ensemble(
+        rule, model, data(), steps=steps, records=(0, steps), dtype=DOUBLE, **({"batch": 8} | options)
+    )
     assert curves.steps == [0, steps]
     return torch.stack([curves.train, curves.val, curves.accuracy, curves.norm], dim=1)  # (records, 4, runs)
 
@@ -65,28 +71,39 @@ def assert_same(curves, loops):
     torch.testing.assert_close(curves, torch.stack(loops, dim=-1), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES.values() if not signature(rule).takes_loss], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES.values() if not signature(rule).takes_loss], ids=lambda rule: rule.__name__
+)
 def test_each_run_is_the_network_that_the_rule_trains_alone(rule):
     rates, seeds = [1e-3, 1e-2, 3e-2], [0, 7, 0]
     loops = [one_by_one(lambda p, lr=lr: Optimizer(p, rule, lr=lr), seed, 25) for lr, seed in zip(rates, seeds)]
     assert_same(together(rule, 25, lr=rates, seed=seeds), loops)
 
 
-@pytest.mark.parametrize("schedule", [None, lambda t: 0.5 * (1 + math.cos(math.pi * (t - 1) / 60))], ids=["constant", "cosine"])
+@pytest.mark.parametrize(
+    "schedule", [None, lambda t: 0.5 * (1 + math.cos(math.pi * (t - 1) / 60))], ids=["constant", "cosine"]
+)
 @pytest.mark.parametrize("rule", TWINS, ids=lambda rule: rule.__name__)
 def test_each_run_is_the_network_that_torch_trains(rule, schedule):
     lr, decay, seeds = [0.003, 0.01, 0.03, 0.03], [0.3, 0.0, 0.1, 1.0], [3, 2, 1, 1]
-    loops = [one_by_one(functools.partial(TWINS[rule], lr=a, decay=b), seed, 60, schedule=schedule) for a, b, seed in zip(lr, decay, seeds)]
+    loops = [
+        one_by_one(functools.partial(TWINS[rule], lr=a, decay=b), seed, 60, schedule=schedule)
+        for a, b, seed in zip(lr, decay, seeds)
+    ]
     assert_same(together(rule, 60, lr=lr, decay=decay, seed=seeds, schedule=schedule), loops)
 
 
 def test_without_a_batch_every_step_sees_all_examples():
-    assert_same(together(adam, 10, lr=[0.01], batch=None), [one_by_one(lambda p: torch.optim.Adam(p, 0.01), 0, 10, batch=40)])
+    assert_same(
+        together(adam, 10, lr=[0.01], batch=None), [one_by_one(lambda p: torch.optim.Adam(p, 0.01), 0, 10, batch=40)]
+    )
 
 
 def test_how_many_are_in_memory_together_changes_nothing():
     options = {"lr": [0.001, 0.01, 0.02, 0.03, 0.1], "seed": [4, 3, 4, 4, 0]}
-    torch.testing.assert_close(together(adamw, 20, at_once=2, **options), together(adamw, 20, **options), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        together(adamw, 20, at_once=2, **options), together(adamw, 20, **options), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_a_diverged_run_is_not_finite_and_leaves_the_others_alone():
@@ -110,7 +127,9 @@ def test_its_network_and_its_batches_are_those_that_the_helpers_give():
 
 
 def test_real_digits_in_single_precision():
-    curves = train_ensemble(adamw, lambda: nn.Linear(64, 10), digits(), steps=100, batch=50, records=(100, 0, 50), lr=[0.0, 0.01])
+    curves = train_ensemble(
+        adamw, lambda: nn.Linear(64, 10), digits(), steps=100, batch=50, records=(100, 0, 50), lr=[0.0, 0.01]
+    )
     assert curves.steps == [0, 50, 100] and curves.val.shape == (3, 2) and curves.val.dtype == torch.float32
     assert (curves.val[:, 0] == curves.val[0, 0]).all()
     assert curves.accuracy[-1, 1] > 0.85 and (curves.train.diff(dim=0)[:, 1] < 0).all()
@@ -119,7 +138,9 @@ def test_real_digits_in_single_precision():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_trains_the_same_networks():
     options = {"lr": [0.003, 0.03], "seed": [1, 2]}
-    torch.testing.assert_close(together(adamw, 20, device="cuda", **options).cpu(), together(adamw, 20, **options), rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(
+        together(adamw, 20, device="cuda", **options).cpu(), together(adamw, 20, **options), rtol=1e-8, atol=1e-10
+    )
 
 
 class Counting(nn.Linear):
@@ -133,7 +154,11 @@ class Counting(nn.Linear):
     [
         (TypeError, {"momentum": 0.9}, "Unknown hyperparameter `momentum`: adamw has (lr, beta1, beta2, eps, decay)."),
         (TypeError, {"rule": newton}, "newton needs the loss as a function of all parameters in one vector."),
-        (TypeError, {"model": nn.Linear(4, 3)}, "model must be a function that makes a network, such as `lambda: nn.Linear(64, 10)`, got Linear."),
+        (
+            TypeError,
+            {"model": nn.Linear(4, 3)},
+            "model must be a function that makes a network, such as `lambda: nn.Linear(64, 10)`, got Linear.",
+        ),
         (TypeError, {"lr": "fast"}, "lr must be a number or a vector of numbers, got 'fast'."),
         (TypeError, {"rule": lambda w, g, t: w - g, "schedule": lambda t: 1.0}, "A schedule multiplies lr"),
         (ValueError, {"model": Counting}, "The model has buffers (seen)"),

@@ -47,7 +47,11 @@ def test_it_trains_like_the_rule_and_like_pytorch(dtype, tolerance):
 
 def test_all_parameters_of_a_group_in_one_call(monkeypatch):
     calls, real = [], module.numba_update.apply
-    monkeypatch.setattr(module.numba_update, "apply", lambda update, rows, hyper, t: calls.append(len(rows)) or real(update, rows, hyper, t))
+    monkeypatch.setattr(
+        module.numba_update,
+        "apply",
+        lambda update, rows, hyper, t: calls.append(len(rows)) or real(update, rows, hyper, t),
+    )
     model = net()
     train(model, Optimizer(groups(model), momentum, fused=True, lr=0.1), steps=2)
     assert calls == [2, 4, 2, 4]
@@ -56,7 +60,12 @@ def test_all_parameters_of_a_group_in_one_call(monkeypatch):
 def test_what_it_cannot_take_is_updated_all_the_same():
     def parameters():
         torch.manual_seed(0)
-        return [nn.Parameter(torch.randn(3, 4).T), nn.Parameter(torch.randn(5, dtype=torch.bfloat16)), nn.Parameter(torch.randn(2)), nn.Parameter(torch.randn(2))]
+        return [
+            nn.Parameter(torch.randn(3, 4).T),
+            nn.Parameter(torch.randn(5, dtype=torch.bfloat16)),
+            nn.Parameter(torch.randn(2)),
+            nn.Parameter(torch.randn(2)),
+        ]
 
     def stepped(**options):
         ps = parameters()

@@ -17,7 +17,9 @@ TWINS = [
     pytest.param((gradient_descent, {"lr": 0.3}), {"lr": 0.3}, id="gradient_descent"),
     pytest.param((momentum, {"lr": 0.5, "momentum": 0.9}), {"lr": 0.5 * (1 - 0.9), "momentum": 0.9}, id="momentum"),
     pytest.param((sgd, {"lr": 0.05, "momentum": 0.9}), {"lr": 0.05, "momentum": 0.9}, id="sgd"),
-    pytest.param((nesterov, {"lr": 0.05, "momentum": 0.9}), {"lr": 0.05, "momentum": 0.9, "nesterov": True}, id="nesterov"),
+    pytest.param(
+        (nesterov, {"lr": 0.05, "momentum": 0.9}), {"lr": 0.05, "momentum": 0.9, "nesterov": True}, id="nesterov"
+    ),
 ]
 SCHEDULERS = {
     "LambdaLR": lambda o: lr_scheduler.LambdaLR(o, lambda epoch: 0.9**epoch),
@@ -25,7 +27,9 @@ SCHEDULERS = {
     "CosineAnnealingLR": lambda o: lr_scheduler.CosineAnnealingLR(o, 30),
     "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=41),  # cycles the momentum, too
     "CyclicLR": lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=5),
-    "SequentialLR": lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.LinearLR(o, 0.1, 1.0, 5), lr_scheduler.ExponentialLR(o, 0.9)], [5]),
+    "SequentialLR": lambda o: lr_scheduler.SequentialLR(
+        o, [lr_scheduler.LinearLR(o, 0.1, 1.0, 5), lr_scheduler.ExponentialLR(o, 0.9)], [5]
+    ),
     "ReduceLROnPlateau": lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0, threshold=0.05),
 }
 
@@ -69,7 +73,10 @@ def test_trains_a_network_as_torch_optim_does(ours, theirs, set_to_none):
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_schedulers_work_as_with_torch_optim(name):
     a, b = net(), net()
-    mine, twin = Optimizer(a.parameters(), sgd, lr=0.05, momentum=0.9), torch.optim.SGD(b.parameters(), lr=0.05, momentum=0.9)
+    mine, twin = (
+        Optimizer(a.parameters(), sgd, lr=0.05, momentum=0.9),
+        torch.optim.SGD(b.parameters(), lr=0.05, momentum=0.9),
+    )
     trained = train(a, mine, scheduler=SCHEDULERS[name](mine))
     assert_same(trained, train(b, twin, scheduler=SCHEDULERS[name](twin)))
     assert mine.param_groups[0]["lr"] == twin.param_groups[0]["lr"] != 0.05
@@ -78,7 +85,7 @@ def test_schedulers_work_as_with_torch_optim(name):
 
 def test_parameter_groups_have_hyperparameters_of_their_own():
     a, b = net(), net()
-    groups = lambda m: [{"params": m[0].parameters(), "lr": 0.01}, {"params": m[3].parameters(), "momentum": 0.5}]  # noqa: E731
+    groups = lambda m: [{"params": m[0].parameters(), "lr": 0.01}, {"params": m[3].parameters(), "momentum": 0.5}]
     mine, twin = Optimizer(groups(a), sgd, lr=0.1), torch.optim.SGD(groups(b), lr=0.1, momentum=0.9)
     mine.add_param_group({"params": a[2].parameters(), "lr": 0.2})
     twin.add_param_group({"params": b[2].parameters(), "lr": 0.2})
@@ -126,7 +133,10 @@ def test_tied_weights_are_updated_once():
         return model
 
     a, b = tied(), tied()
-    assert_same(train(a, Optimizer(a.parameters(), sgd, lr=0.05)), train(b, torch.optim.SGD(b.parameters(), lr=0.05, momentum=0.9)))
+    assert_same(
+        train(a, Optimizer(a.parameters(), sgd, lr=0.05)),
+        train(b, torch.optim.SGD(b.parameters(), lr=0.05, momentum=0.9)),
+    )
     assert a[2].weight is a[0].weight
 
 
@@ -206,7 +216,9 @@ def test_a_learning_rate_may_be_a_tensor():
     a, b = net(), net()
     mine, twin = Optimizer(a.parameters(), sgd, lr=torch.tensor(0.05)), Optimizer(b.parameters(), sgd, lr=0.05)
     scheduler = lr_scheduler.StepLR(mine, 10, 0.5), lr_scheduler.StepLR(twin, 10, 0.5)
-    torch.testing.assert_close(train(a, mine, scheduler=scheduler[0]), train(b, twin, scheduler=scheduler[1]), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        train(a, mine, scheduler=scheduler[0]), train(b, twin, scheduler=scheduler[1]), rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("keeps", ["w", "g", "a view of g"])

@@ -13,20 +13,28 @@ from course_lib.formulas.signature import signature
 OF_MOMENTUM, OF_QUADRATIC, OF_SADDLE = signature(momentum), *(signature(f, inputs=("w",)) for f in (quadratic, saddle))
 
 
-@pytest.mark.parametrize("three", [3, np.int64(3), np.uint8(3), torch.tensor(3), np.array(3)], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    "three", [3, np.int64(3), np.uint8(3), torch.tensor(3), np.array(3)], ids=lambda x: type(x).__name__
+)
 def test_whole_numbers_of_all_kinds(three):
     found = whole_number("steps", three, 3, 3)
     assert found == 3 and type(found) is int
 
 
-@pytest.mark.parametrize("value", [-1, True, 2.5, 3.0, torch.tensor(2.5), torch.tensor([1, 2]), float("inf"), "3", None], ids=repr)
+@pytest.mark.parametrize(
+    "value", [-1, True, 2.5, 3.0, torch.tensor(2.5), torch.tensor([1, 2]), float("inf"), "3", None], ids=repr
+)
 def test_what_is_no_whole_number(value):
     with pytest.raises(ValueError, match="^" + re.escape(f"steps must be a whole number from 0, got {value!r}.")):
         whole_number("steps", value)
 
 
 def test_whole_numbers_have_limits():
-    assert whole_number("width", 1, 1, 16) == 1 and whole_number("width", 16, 1, 16) == 16 and whole_number("steps", 0) == 0
+    assert (
+        whole_number("width", 1, 1, 16) == 1
+        and whole_number("width", 16, 1, 16) == 16
+        and whole_number("steps", 0) == 0
+    )
     for value in (0, 17):
         with pytest.raises(ValueError, match=f"width must be a whole number from 1 to 16, got {value}."):
             whole_number("width", value, 1, 16)
@@ -34,12 +42,18 @@ def test_whole_numbers_have_limits():
 
 def test_unknown_names():
     check_names((OF_MOMENTUM, OF_QUADRATIC), ("angle", "lr"))
-    with pytest.raises(TypeError, match=re.escape("Unknown hyperparameter `angel`: momentum has (lr, momentum) and saddle has (none).")):
+    with pytest.raises(
+        TypeError, match=re.escape("Unknown hyperparameter `angel`: momentum has (lr, momentum) and saddle has (none).")
+    ):
         check_names((OF_MOMENTUM, OF_SADDLE), ("lr", "angel"))
 
 
 def test_what_is_left_out_has_its_default_and_all_are_in_the_formulas_order():
-    found = complete((OF_MOMENTUM, OF_QUADRATIC), {"angle": [1.0, 2.0], "momentum": np.float64(0.5), "lr": torch.tensor(0.25)}, torch.float32)
+    found = complete(
+        (OF_MOMENTUM, OF_QUADRATIC),
+        {"angle": [1.0, 2.0], "momentum": np.float64(0.5), "lr": torch.tensor(0.25)},
+        torch.float32,
+    )
     assert list(found) == ["lr", "momentum", "condition_number", "angle"]
     assert (found["lr"], found["momentum"], found["condition_number"]) == (0.25, 0.5, 10.0)
     assert found["angle"].dtype == torch.float32 and found["angle"].tolist() == [1.0, 2.0]
@@ -60,15 +74,27 @@ def test_what_is_no_setting(kind, hyper, sentence):
 
 
 def test_the_numbers_that_may_lie_outside():
-    assert extremes(0.5) == [0.5] and extremes(torch.tensor([3.0, 1.0, 2.0])) == [1.0, 3.0] and extremes(torch.empty(0)) == []
+    assert (
+        extremes(0.5) == [0.5]
+        and extremes(torch.tensor([3.0, 1.0, 2.0])) == [1.0, 3.0]
+        and extremes(torch.empty(0)) == []
+    )
     assert all(x != x for x in extremes(torch.tensor([1.0, float("nan")])))
 
 
 def test_how_many_runs():
     vector, start = torch.zeros(3), torch.zeros(3, 2)
     assert number_of_runs({}) == number_of_runs({"lr": 0.1}, torch.zeros(2)) == 1
-    assert number_of_runs({"lr": 0.1, "angle": vector}) == number_of_runs({}, start) == number_of_runs({"lr": vector}, start) == 3
-    for settings, shown in (({"lr": torch.zeros(2)}, "got lr: 2, start: 3."), ({"lr": torch.zeros(3, 1)}, "got start: 3, lr: (3, 1).")):
+    assert (
+        number_of_runs({"lr": 0.1, "angle": vector})
+        == number_of_runs({}, start)
+        == number_of_runs({"lr": vector}, start)
+        == 3
+    )
+    for settings, shown in (
+        ({"lr": torch.zeros(2)}, "got lr: 2, start: 3."),
+        ({"lr": torch.zeros(3, 1)}, "got start: 3, lr: (3, 1)."),
+    ):
         with pytest.raises(ValueError, match=re.escape(shown)):
             number_of_runs(settings, start)
     with pytest.raises(ValueError, match="got lr: 0."):

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from course_lib.experiments import sweep
-from course_lib.formulas import RULES, SURFACES, gradient_descent, momentum, nesterov, quadratic, rosenbrock, saddle, sgd
+from course_lib.formulas import (
+    RULES,
+    SURFACES,
+    gradient_descent,
+    momentum,
+    nesterov,
+    quadratic,
+    rosenbrock,
+    saddle,
+    sgd,
+)
 from course_lib.formulas.signature import signature, step
 
 TWINS = {
@@ -32,7 +42,10 @@ def by_torch(twin, surface, start, steps, own, there, dtype=torch.float64):
 
 def by_loop(rule, surface, start, steps, **hyper):
     """One run by itself, without vmap."""
-    own, there = ({k: torch.tensor(hyper.get(k, x), dtype=torch.float64) for k, x in s.hyper.items()} for s in (signature(rule), signature(surface, ("w",))))
+    own, there = (
+        {k: torch.tensor(hyper.get(k, x), dtype=torch.float64) for k, x in s.hyper.items()}
+        for s in (signature(rule), signature(surface, ("w",)))
+    )
     w = torch.tensor(start, dtype=torch.float64)
     state, path = tuple(signature(rule).initial(w, own).values()), [w]
     for t in range(1, steps + 1):
@@ -49,7 +62,9 @@ def test_equals_torch_optim(rule, surface):
     path = sweep(rule, surface, start, 100, lr=rates)
     assert path.shape == (101, 3, 2) and path.dtype == torch.float64
     for k, lr in enumerate(rates):
-        torch.testing.assert_close(path[:, k], by_torch(TWINS[rule], surface, start, 100, {"lr": lr} | other, {}), rtol=1e-11, atol=1e-12)
+        torch.testing.assert_close(
+            path[:, k], by_torch(TWINS[rule], surface, start, 100, {"lr": lr} | other, {}), rtol=1e-11, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("surface", [s.formula for s in SURFACES.values()], ids=SURFACES)
@@ -58,7 +73,9 @@ def test_many_runs_equal_each_run_alone(rule, surface):
     start, rates = SURFACES[surface.__name__].start, [1e-3, 0.1, 1.0]
     together = sweep(rule, surface, start, 25, lr=rates)
     for k, lr in enumerate(rates):
-        torch.testing.assert_close(together[:, k], by_loop(rule, surface, start, 25, lr=lr), rtol=1e-9, atol=1e-12, equal_nan=True)
+        torch.testing.assert_close(
+            together[:, k], by_loop(rule, surface, start, 25, lr=lr), rtol=1e-9, atol=1e-12, equal_nan=True
+        )
 
 
 def test_a_sweep_without_roots_and_powers_equals_a_loop_bit_for_bit():
@@ -72,29 +89,48 @@ def test_a_sweep_without_roots_and_powers_equals_a_loop_bit_for_bit():
 
 
 def test_hyperparameters_of_rule_and_surface_and_starts_are_vectors():
-    hyper = {"lr": [0.01, 0.02, 0.03], "momentum": torch.tensor([0.0, 0.5, 0.9]), "condition_number": [1, 5, 20], "angle": 30}
+    hyper = {
+        "lr": [0.01, 0.02, 0.03],
+        "momentum": torch.tensor([0.0, 0.5, 0.9]),
+        "condition_number": [1, 5, 20],
+        "angle": 30,
+    }
     starts = [(1.0, 2.0), (-1.0, 0.5), (0.0, 1.0)]
     path = sweep(momentum, quadratic, starts, 40, **hyper)
     assert path.shape == (41, 3, 2)
     torch.testing.assert_close(path[0], torch.tensor(starts, dtype=torch.float64), rtol=0, atol=0)
     for k, start in enumerate(starts):
         values = {name: float(x[k]) if hasattr(x, "__len__") else float(x) for name, x in hyper.items()}
-        torch.testing.assert_close(path[:, k], by_loop(momentum, quadratic, start, 40, **values), rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(
+            path[:, k], by_loop(momentum, quadratic, start, 40, **values), rtol=1e-12, atol=1e-13
+        )
 
 
 @pytest.mark.parametrize(
-    "start, hyper, runs", [((1.0, 1.0), {}, 1), ([(1.0, 1.0)] * 4, {}, 4), ((1.0, 1.0), {"lr": [0.1]}, 1), ([(1.0, 1.0)], {"lr": [0.1]}, 1)]
+    "start, hyper, runs",
+    [((1.0, 1.0), {}, 1), ([(1.0, 1.0)] * 4, {}, 4), ((1.0, 1.0), {"lr": [0.1]}, 1), ([(1.0, 1.0)], {"lr": [0.1]}, 1)],
 )
 def test_how_many_runs(start, hyper, runs):
     assert sweep(gradient_descent, quadratic, start, 3, **hyper).shape == (4, runs, 2)
 
 
 def test_no_steps_are_the_start():
-    assert torch.equal(sweep(momentum, quadratic, (1.0, 2.0), 0, lr=[0.1, 0.2]), torch.tensor([[[1.0, 2.0], [1.0, 2.0]]], dtype=torch.float64))
+    assert torch.equal(
+        sweep(momentum, quadratic, (1.0, 2.0), 0, lr=[0.1, 0.2]),
+        torch.tensor([[[1.0, 2.0], [1.0, 2.0]]], dtype=torch.float64),
+    )
 
 
 def test_computes_in_the_dtype_asked_for():
-    path = sweep(momentum, rosenbrock, torch.tensor([-1.2, 1.0], dtype=torch.float64), 50, dtype=torch.float32, device="cpu", lr=1e-3)
+    path = sweep(
+        momentum,
+        rosenbrock,
+        torch.tensor([-1.2, 1.0], dtype=torch.float64),
+        50,
+        dtype=torch.float32,
+        device="cpu",
+        lr=1e-3,
+    )
     assert path.dtype == torch.float32 and path.device.type == "cpu"
     expected = by_torch(TWINS[momentum], rosenbrock, (-1.2, 1.0), 50, {"lr": 1e-3, "momentum": 0.9}, {}, torch.float32)
     torch.testing.assert_close(path[:, 0], expected, rtol=1e-5, atol=1e-6)
@@ -113,7 +149,9 @@ def test_a_norm_is_that_of_its_own_run():
     rates = [0.05, 0.1, 0.2]
     path = sweep(clipped, rosenbrock, (-1.2, 1.0), 30, lr=rates)
     for k, lr in enumerate(rates):
-        torch.testing.assert_close(path[:, k], by_loop(clipped, rosenbrock, (-1.2, 1.0), 30, lr=lr), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(
+            path[:, k], by_loop(clipped, rosenbrock, (-1.2, 1.0), 30, lr=lr), rtol=1e-9, atol=1e-12
+        )
     first = (path[1] - path[0]).norm(dim=1)  # each run's own first step, of the length lr
     torch.testing.assert_close(first, torch.tensor(rates, dtype=torch.float64), rtol=1e-12, atol=0)
 
@@ -158,7 +196,10 @@ VALUE_ERRORS = [
     ({"rule": in_place}, "in_place changes w in place, so the path is lost. Write `w - lr * g`"),
 ]
 TYPE_ERRORS = [
-    ({"momentum": 0.9}, "Unknown hyperparameter `momentum`: gradient_descent has (lr) and quadratic has (condition_number, angle)."),
+    (
+        {"momentum": 0.9},
+        "Unknown hyperparameter `momentum`: gradient_descent has (lr) and quadratic has (condition_number, angle).",
+    ),
     ({"surface": saddle, "angle": 1.0}, "saddle has (none)"),
     ({"rule": both}, "both and quadratic both have a hyperparameter `angle`: rename one of them."),
     ({"lr": "fast"}, "lr must be a number or a vector of numbers, got 'fast'."),

@@ -16,11 +16,16 @@ RATES = torch.tensor([0.01, 0.1, 1.0, 3.0, 10.0])  # times the default
 def runs(rule, surface):
     """A sweep's arguments, in float32: from 16 starts, each with all rates."""
     (left, right), (low, high) = surface.domain
-    drawn = torch.rand(15, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor([right - left, high - low]) + torch.tensor([left, low])
+    drawn = torch.rand(15, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor(
+        [right - left, high - low]
+    ) + torch.tensor([left, low])
     start = torch.cat([torch.tensor([surface.start]), drawn])
     if "lr" not in signature(rule).hyper:
         return {"start": start}
-    return {"start": start.repeat(len(RATES), 1), "lr": (signature(rule).hyper["lr"] * RATES).repeat_interleave(len(start))}
+    return {
+        "start": start.repeat(len(RATES), 1),
+        "lr": (signature(rule).hyper["lr"] * RATES).repeat_interleave(len(start)),
+    }
 
 
 @pytest.mark.parametrize("surface", ["rosenbrock", "himmelblau"])
@@ -29,7 +34,10 @@ def test_numba_is_as_near_to_pytorch_as_the_table_says(name, surface):
     rule, surface = MEASURED[name], SURFACES[surface]
     given = runs(rule, surface)
     formula = surface.formula
-    path, expected = (sweep(rule, formula, steps=STEPS, machine=machine, dtype=torch.float32, **given) for machine in ("numba", "torch"))
+    path, expected = (
+        sweep(rule, formula, steps=STEPS, machine=machine, dtype=torch.float32, **given)
+        for machine in ("numba", "torch")
+    )
     counts = has_tolerance(expected, sweep(rule, formula, steps=STEPS, machine="torch", **given))
     assert counts.sum() >= 16
     found = deviation(path, expected)[counts]
@@ -40,7 +48,10 @@ def test_numba_is_as_near_to_pytorch_as_the_table_says(name, surface):
 def test_a_rate_that_is_two_percent_off_is_seen(name):
     rule = MEASURED[name]
     given = runs(rule, SURFACES["rosenbrock"])
-    path, expected = (sweep(rule, rosenbrock, steps=STEPS, machine="torch", dtype=torch.float32, **given | {"lr": given["lr"] * off}) for off in (1.02, 1.0))
+    path, expected = (
+        sweep(rule, rosenbrock, steps=STEPS, machine="torch", dtype=torch.float32, **given | {"lr": given["lr"] * off})
+        for off in (1.02, 1.0)
+    )
     counts = has_tolerance(expected, sweep(rule, rosenbrock, steps=STEPS, machine="torch", **given))
     found = deviation(path, expected)[counts]
     assert found.max() > tolerance(rule, rosenbrock, torch.float32) and found.median() > TYPICAL
@@ -52,11 +63,16 @@ def test_every_rule_has_a_tolerance():
 
 def test_float64_by_what_the_formulas_use():
     assert tolerance(gradient_descent, rosenbrock, torch.float64) == 1e-12
-    assert tolerance(gradient_descent, quadratic, torch.float64) == tolerance(adam, rosenbrock, torch.float64) == 1e-9  # a cosine, and a power
+    assert (
+        tolerance(gradient_descent, quadratic, torch.float64) == tolerance(adam, rosenbrock, torch.float64) == 1e-9
+    )  # a cosine, and a power
 
 
 def test_where_nothing_is_promised():
-    with pytest.raises(ValueError, match="No tolerance has been measured for newton_backtracking in float32. In float32 there is one for: gradient_descent, "):
+    with pytest.raises(
+        ValueError,
+        match="No tolerance has been measured for newton_backtracking in float32. In float32 there is one for: gradient_descent, ",
+    ):
         tolerance(newton_backtracking, rosenbrock, torch.float32)
     with pytest.raises(ValueError, match="No tolerance has been measured for adam in float16"):
         tolerance(adam, rosenbrock, torch.float16)

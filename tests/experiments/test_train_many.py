@@ -39,14 +39,24 @@ def test_each_run_is_sgd_with_a_rate_for_each_layer(width):
 
 def test_one_rate_is_two_equal_ones():
     given = task()
-    torch.testing.assert_close(train_many(one_rate, given, 30, lr=[0.1, 0.7]), train_many(two_rates, given, 30, lr_1=[0.1, 0.7], lr_2=[0.1, 0.7]), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        train_many(one_rate, given, 30, lr=[0.1, 0.7]),
+        train_many(two_rates, given, 30, lr_1=[0.1, 0.7], lr_2=[0.1, 0.7]),
+        rtol=1e-12,
+        atol=0,
+    )
 
 
 def test_runs_beside_it_do_not_change_a_run():
     given = task(3, seed=1)
     together = train_many(two_rates, given, 40, **RATES | {"lr_2": [0.3, 1e9, 0.1, 1e-3]})
     for k in range(4):
-        alone = train_many(two_rates, given, 40, **{name: values[k] for name, values in (RATES | {"lr_2": [0.3, 1e9, 0.1, 1e-3]}).items()})
+        alone = train_many(
+            two_rates,
+            given,
+            40,
+            **{name: values[k] for name, values in (RATES | {"lr_2": [0.3, 1e9, 0.1, 1e-3]}).items()},
+        )
         torch.testing.assert_close(together[:, k], alone[:, 0], rtol=1e-10, atol=1e-14, equal_nan=True)
     assert together[-1].isnan().tolist() == [False, True, False, False]
 
@@ -108,13 +118,33 @@ REFUSED = [
     (two_rates, {"lr_1": -1.0}, ValueError, "two_rates's lr_1 must be at least 0 and finite, got -1.0."),
     (two_rates, {"lr_2": [0.1, math.nan]}, ValueError, "two_rates's lr_2 must be at least 0 and finite, got nan."),
     (two_rates, {"scale": -1.0}, ValueError, "two_rates's scale must be at least 0 and finite, got -1.0."),
-    (two_rates, {"lr_1": [0.1, 0.2], "lr_2": [0.1, 0.2, 0.3]}, ValueError, "all of one length above 0, got lr_1: 2, lr_2: 3."),
+    (
+        two_rates,
+        {"lr_1": [0.1, 0.2], "lr_2": [0.1, 0.2, 0.3]},
+        ValueError,
+        "all of one length above 0, got lr_1: 2, lr_2: 3.",
+    ),
     (two_rates, {"lr_1": "fast"}, TypeError, "lr_1 must be a number or a vector of numbers, got 'fast'."),
-    (scaled, {}, TypeError, "scaled has a hyperparameter `scale`, which is the scale of the first weights here: rename it."),
+    (
+        scaled,
+        {},
+        TypeError,
+        "scaled has a hyperparameter `scale`, which is the scale of the first weights here: rename it.",
+    ),
     (losing, {}, TypeError, "losing has a hyperparameter `loss`, which is the loss before the step here: rename it."),
     (of_the_plane, {}, TypeError, "of_the_plane takes 3 of the arguments (W, V, x, y)."),
-    (with_state, {}, TypeError, "with_state must take the arguments (W, V, x, y) and, after a `*`, hyperparameters, got (W, V, x, y, m)."),
-    (lambda W, V, x, y: W, {}, TypeError, "<lambda> must return the new W and V, of the shapes (4, 4) and (4,), got (4, 4)."),
+    (
+        with_state,
+        {},
+        TypeError,
+        "with_state must take the arguments (W, V, x, y) and, after a `*`, hyperparameters, got (W, V, x, y, m).",
+    ),
+    (
+        lambda W, V, x, y: W,
+        {},
+        TypeError,
+        "<lambda> must return the new W and V, of the shapes (4, 4) and (4,), got (4, 4).",
+    ),
     (lambda W, V, x, y: (V, W), {}, TypeError, "of the shapes (4, 4) and (4,), got (4,), (4, 4)."),
     (lambda W, V, x, y: None, {}, TypeError, "got NoneType."),
 ]
@@ -149,7 +179,11 @@ def edge(features):
 
 def around(given, at, lr_1, times=(0.95, 0.98, 1.02, 1.05), steps=300):
     """Whether the runs at these multiples of a rate are lost."""
-    return train_many(two_rates, given, steps, lr_1=lr_1, lr_2=at * torch.tensor(times, dtype=torch.float64))[-1].isnan().tolist()
+    return (
+        train_many(two_rates, given, steps, lr_1=lr_1, lr_2=at * torch.tensor(times, dtype=torch.float64))[-1]
+        .isnan()
+        .tolist()
+    )
 
 
 TASKS = [(width, seed) for width in (2, 4, 8) for seed in range(4)]
@@ -173,7 +207,12 @@ def test_the_edge_where_the_first_step_saturates_the_features(width, seed):
 def test_beyond_the_first_edge_a_small_rate_saves_a_run(width, seed):
     """Where V grows, so does the gradient of W: the features change until they suit the rate. Only a rate of 0 keeps the edge where it is."""
     given = task(width, seed)
-    assert around(given, edge((given.W @ given.x).tanh()), lr_1=0.05, times=(1.05, 1.25, 2.1, 3.0)) == [False, False, True, True]
+    assert around(given, edge((given.W @ given.x).tanh()), lr_1=0.05, times=(1.05, 1.25, 2.1, 3.0)) == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_the_network_is_the_one_of_the_blackboard():

@@ -12,7 +12,19 @@ from torch.func import vmap
 from course_lib.backends.names import elements
 from course_lib.backends.trace import trace
 from course_lib.experiments import Optimizer, sweep
-from course_lib.formulas import RULES, SECOND_ORDER, adam, beale, clip_by_global_norm, clip_by_norm, clip_by_value, clipped, gradient_descent, momentum, rosenbrock
+from course_lib.formulas import (
+    RULES,
+    SECOND_ORDER,
+    adam,
+    beale,
+    clip_by_global_norm,
+    clip_by_norm,
+    clip_by_value,
+    clipped,
+    gradient_descent,
+    momentum,
+    rosenbrock,
+)
 from course_lib.formulas.signature import Range, signature
 from course_lib.widgets import Descent
 
@@ -47,7 +59,12 @@ def same(got, want, **tolerance):
     torch.testing.assert_close(got, want, equal_nan=True, **({"rtol": 0, "atol": 0} | tolerance))
 
 
-LISTS = [[random(3)], [random(2, 3), random(4, seed=1), random(seed=2)], [random(2, 2, 2, scale=1e-3), random(5, scale=1e5)], [torch.zeros(3).double(), random(2)]]
+LISTS = [
+    [random(3)],
+    [random(2, 3), random(4, seed=1), random(seed=2)],
+    [random(2, 2, 2, scale=1e-3), random(5, scale=1e5)],
+    [torch.zeros(3).double(), random(2)],
+]
 
 
 @pytest.mark.parametrize("gradients", LISTS, ids=lambda x: str([tuple(g.shape) for g in x]))
@@ -66,7 +83,10 @@ def no_square_underflows(x):
     return x == 0 or abs(x) > 1e-100
 
 
-@given(st.lists(st.floats(-1e6, 1e6).filter(no_square_underflows), min_size=1, max_size=6), st.floats(0, 1e3).filter(no_square_underflows))
+@given(
+    st.lists(st.floats(-1e6, 1e6).filter(no_square_underflows), min_size=1, max_size=6),
+    st.floats(0, 1e3).filter(no_square_underflows),
+)
 @settings(max_examples=200, deadline=None)
 def test_what_clipping_promises(numbers, limit):
     g = torch.tensor(numbers, dtype=torch.float64)
@@ -89,7 +109,13 @@ def test_what_is_not_finite_is_as_in_torch(bad):
     gradients = [torch.tensor([bad, 2.0]), torch.tensor([1.0])]
     got = clip_by_global_norm(gradients, 1.0)
     same(got, torchs_norm(gradients, 1.0))
-    same(got, [torch.tensor([math.nan, math.nan if math.isnan(bad) else 0.0]), torch.tensor([math.nan if math.isnan(bad) else 0.0])])
+    same(
+        got,
+        [
+            torch.tensor([math.nan, math.nan if math.isnan(bad) else 0.0]),
+            torch.tensor([math.nan if math.isnan(bad) else 0.0]),
+        ],
+    )
     same([clip_by_value(g, 1.0) for g in gradients], torchs_value(gradients, 1.0))
 
 
@@ -109,8 +135,13 @@ def test_keeps_precision_and_leaves_its_argument():
 
 @pytest.mark.parametrize("clip", [clip_by_norm, clip_by_value])
 def test_traced_and_many_at_once(clip):
-    program = trace(lambda g, limit: {"clipped": clip(g["g"], limit["limit"])}, {"g": (3,)}, {"limit": ()}, name=clip.__name__)
-    runs, limits = torch.cat([random(6, 3), torch.zeros(1, 3)]).double(), torch.tensor([0.0, 0.1, 1.0, 2.0, 5.0, 100.0, 0.0]).double()
+    program = trace(
+        lambda g, limit: {"clipped": clip(g["g"], limit["limit"])}, {"g": (3,)}, {"limit": ()}, name=clip.__name__
+    )
+    runs, limits = (
+        torch.cat([random(6, 3), torch.zeros(1, 3)]).double(),
+        torch.tensor([0.0, 0.1, 1.0, 2.0, 5.0, 100.0, 0.0]).double(),
+    )
     together = vmap(clip)(runs, limits)
     for g, limit, row in zip(runs, limits.tolist(), together, strict=True):
         values = dict(zip(elements("g", (3,)), g.tolist(), strict=True))
@@ -164,7 +195,9 @@ def test_an_optimizer_clips_each_tensor_by_its_own_norm():
 
     ours = train(lambda p: Optimizer(p, clipped(adam), lr=0.01, limit=0.5))
     same(ours, train(lambda p: torch.optim.Adam(p, lr=0.01), each), rtol=1e-4, atol=1e-6)
-    together = train(lambda p: torch.optim.Adam(p, lr=0.01), lambda model: nn.utils.clip_grad_norm_(model.parameters(), 0.5))
+    together = train(
+        lambda p: torch.optim.Adam(p, lr=0.01), lambda model: nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+    )
     assert (ours - together).abs().max() > 1e-2
 
 

@@ -70,7 +70,9 @@ def test_what_orthogonal_does_to_singular_values(shape):
     assert (inside - inside.diag().diag()).abs().max() < 1e-12  # the directions stay
     kept = sizes > sizes.norm() / 500
     assert kept.all() and 0.68 < inside.diag().min() and inside.diag().max() < 1.21
-    torch.testing.assert_close(orthogonal(1e3 * (U @ sizes.diag() @ Vh)), got, rtol=1e-9, atol=1e-12)  # the gradient's size does not count
+    torch.testing.assert_close(
+        orthogonal(1e3 * (U @ sizes.diag() @ Vh)), got, rtol=1e-9, atol=1e-12
+    )  # the gradient's size does not count
 
 
 def test_the_band_of_the_docstring():
@@ -107,7 +109,10 @@ def network():
 def test_trains_the_matrices_of_a_network_while_another_rule_trains_the_rest(in_float64):
     model = network()
     twin = copy.deepcopy(model)
-    split = lambda model: ([p for p in model.parameters() if p.dim() == 2], [p for p in model.parameters() if p.dim() < 2])  # noqa: E731
+    split = lambda model: (
+        [p for p in model.parameters() if p.dim() == 2],
+        [p for p in model.parameters() if p.dim() < 2],
+    )
     (matrices, rest), (their_matrices, their_rest) = split(model), split(twin)
     pairs = [
         (model, (Optimizer(matrices, muon, lr=0.02), Optimizer(rest, adamw, lr=0.01))),

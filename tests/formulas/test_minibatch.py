@@ -24,10 +24,7 @@ from course_lib.formulas.minibatch import (
 )
 from course_lib.formulas.objective import least_squares, logistic_loss
 
-THEIRS = {
-    least_squares: lambda logits, y: mse_loss(logits, y) / 2,
-    logistic_loss: binary_cross_entropy_with_logits,
-}
+THEIRS = {least_squares: lambda logits, y: mse_loss(logits, y) / 2, logistic_loss: binary_cross_entropy_with_logits}
 EACH_LOSS = pytest.mark.parametrize("loss", THEIRS, ids=lambda f: f.__name__)
 
 
@@ -101,7 +98,10 @@ def test_noise_counted_over_every_batch_there_is(loss, B):
     gradients = example_gradients(loss, *draw(6, n=2))
     covariance = gradient_covariance(gradients)
     different = [gradients[list(batch)].mean(dim=0) for batch in itertools.combinations(range(6), B)]
-    close(covariance_of(different) if len(different) > 1 else torch.zeros(2, 2, dtype=torch.float64), noise_without_replacement(covariance, B, 6))
+    close(
+        covariance_of(different) if len(different) > 1 else torch.zeros(2, 2, dtype=torch.float64),
+        noise_without_replacement(covariance, B, 6),
+    )
     close(torch.stack(different).mean(dim=0), gradients.mean(dim=0))
     if B <= 4:
         drawn = [gradients[list(batch)].mean(dim=0) for batch in itertools.product(range(6), repeat=B)]
@@ -153,7 +153,9 @@ def test_the_floor_in_any_direction_for_small_rates():
     H, covariance, B = A @ A.T / 3 + 0.1 * torch.eye(3), C @ C.T, 4
     for lr, tolerance in ((1e-2, 0.05), (1e-3, 0.005), (1e-4, 0.0005)):
         M = torch.eye(3, dtype=torch.float64) - lr * H
-        V = torch.linalg.solve(torch.eye(9, dtype=torch.float64) - torch.kron(M, M), (lr**2 * covariance / B).flatten()).view(3, 3)
+        V = torch.linalg.solve(
+            torch.eye(9, dtype=torch.float64) - torch.kron(M, M), (lr**2 * covariance / B).flatten()
+        ).view(3, 3)
         assert (H @ V).trace() / 2 == pytest.approx(excess_loss(covariance, B, lr).item(), rel=tolerance)
 
 
@@ -169,19 +171,33 @@ def test_both_floors_agree_in_one_direction_for_small_rates():
 def test_one_example_traces(loss):
     """The page gathers the rows and averages; what it calls is this."""
     w, x, y = draw(4, n=2)
-    program = trace(lambda s: {"g": example_gradients(loss, s["w"], s["x"], s["y"])}, {"w": (2,), "x": (1, 2), "y": (1,)}, name="one")
+    program = trace(
+        lambda s: {"g": example_gradients(loss, s["w"], s["x"], s["y"])},
+        {"w": (2,), "x": (1, 2), "y": (1,)},
+        name="one",
+    )
     for k in range(4):
         numbers = [*w.tolist(), *x[k].tolist(), y[k].item()]
-        close(torch.from_numpy(program(**dict(zip(program.inputs, numbers, strict=True)))["g"]), grad(loss)(w, x[k : k + 1], y[k : k + 1]))
+        close(
+            torch.from_numpy(program(**dict(zip(program.inputs, numbers, strict=True)))["g"]),
+            grad(loss)(w, x[k : k + 1], y[k : k + 1]),
+        )
 
 
 @EACH_LOSS
 def test_a_batch_at_fixed_places_traces(loss):
     w, x, y = draw(6, n=2)
     places = torch.tensor([4, 1, 1])
-    program = trace(lambda s: {"g": batch_gradient(loss, s["w"], s["x"], s["y"], places)}, {"w": (2,), "x": (6, 2), "y": (6,)}, name="batch")
+    program = trace(
+        lambda s: {"g": batch_gradient(loss, s["w"], s["x"], s["y"], places)},
+        {"w": (2,), "x": (6, 2), "y": (6,)},
+        name="batch",
+    )
     numbers = [v for part in (w, x, y) for v in part.flatten().tolist()]
-    close(torch.from_numpy(program(**dict(zip(program.inputs, numbers, strict=True)))["g"]), batch_gradient(loss, w, x, y, places))
+    close(
+        torch.from_numpy(program(**dict(zip(program.inputs, numbers, strict=True)))["g"]),
+        batch_gradient(loss, w, x, y, places),
+    )
 
 
 FORMULAS = [f for f in vars(minibatch).values() if getattr(f, "__module__", "") == minibatch.__name__]

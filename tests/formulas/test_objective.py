@@ -63,7 +63,11 @@ def test_one_loss_for_many_parameters_at_once(loss):
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("y", [0.0, 1.0])
 def test_no_logit_is_too_large(logit, sign, y):
-    w, x, y = torch.tensor([logit * sign], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64), torch.tensor([y], dtype=torch.float64)
+    w, x, y = (
+        torch.tensor([logit * sign], dtype=torch.float64),
+        torch.ones(1, 1, dtype=torch.float64),
+        torch.tensor([y], dtype=torch.float64),
+    )
     close(logistic_loss(w, x, y), binary_cross_entropy_with_logits(x @ w, y))
     close(grad(logistic_loss)(w, x, y), torch.sigmoid(w) - y)
 
@@ -100,7 +104,7 @@ def test_the_line_has_one_minimum_and_least_squares_finds_it():
 def test_the_unit_has_twins_and_a_saddle_between_them():
     _, x, y = draw(12, 1)
     x, y = x[:, 0], y + x[:, 0]
-    J = lambda w: squared_error(unit(x, w), y)  # noqa: E731
+    J = lambda w: squared_error(unit(x, w), y)
     w = torch.tensor([0.8, -1.3], dtype=torch.float64)
     close(J(w), J(-w), 0)
     zero = torch.zeros(2, dtype=torch.float64)
@@ -112,7 +116,10 @@ def test_the_unit_has_twins_and_a_saddle_between_them():
 def test_the_sine_knows_its_wave():
     x = torch.linspace(-3, 3, 30, dtype=torch.float64)
     true = torch.tensor([2.0, 0.5], dtype=torch.float64)
-    close(squared_error(sine(x, true + torch.tensor([0, 2 * math.pi])), sine(x, true)), torch.tensor(0.0, dtype=torch.float64))
+    close(
+        squared_error(sine(x, true + torch.tensor([0, 2 * math.pi])), sine(x, true)),
+        torch.tensor(0.0, dtype=torch.float64),
+    )
     close(sine(x, true), (2 * x + 0.5).sin())
 
 
@@ -151,7 +158,10 @@ def test_javascript_gives_pythons_numbers(browser, name):
     points, numbers = [], []
     for seed in range(10):
         generator = torch.Generator().manual_seed(seed)
-        point = {k: torch.randn(s, generator=generator, dtype=torch.float64) * (seed % 3 and 20.0 ** (seed % 3 - 1)) for k, s in inputs.items()}
+        point = {
+            k: torch.randn(s, generator=generator, dtype=torch.float64) * (seed % 3 and 20.0 ** (seed % 3 - 1))
+            for k, s in inputs.items()
+        }
         points.append(point)
         numbers.append([v for x in point.values() for v in x.flatten().tolist()])
     text = javascript.function("value", value) + javascript.function("slope", slope)
@@ -169,5 +179,7 @@ def test_javascript_gives_pythons_numbers(browser, name):
         names = [e for k, s in inputs.items() for e in elements(k, s)]
         for program, part in ((value, row[:1]), (slope, row[1:])):
             own = torch.from_numpy(next(iter(program(**dict(zip(names, given, strict=True))).values())))
-            torch.testing.assert_close(part, own, rtol=0 if is_exact(program) else 1e-12, atol=0 if is_exact(program) else 1e-12)
+            torch.testing.assert_close(
+                part, own, rtol=0 if is_exact(program) else 1e-12, atol=0 if is_exact(program) else 1e-12
+            )
         close(row, torch.cat([loss(*point.values())[None], grad(loss)(*point.values())]))

@@ -16,17 +16,27 @@ from course_lib.formulas import optimizers as o
 from course_lib.formulas.signature import signature, step
 
 RATES = ({"lr": 0.1}, {"lr": 1.7}, {"lr": 0.0})
-DECAYS = ({"lr": 0.1, "momentum": 0.9}, {"lr": 0.5, "momentum": 0.0}, {"lr": 0.01, "momentum": 0.999}, {"lr": 1.0, "momentum": 0.5})
+DECAYS = (
+    {"lr": 0.1, "momentum": 0.9},
+    {"lr": 0.5, "momentum": 0.0},
+    {"lr": 0.01, "momentum": 0.999},
+    {"lr": 1.0, "momentum": 0.5},
+)
 
 DECAYED = tuple(h | {"decay": 0.1} for h in DECAYS)
 AVERAGED = ({"lr": 0.01, "gamma": 0.99, "eps": 1e-8}, {"lr": 0.1, "gamma": 0.5, "eps": 1e-2})
-MOMENTS = tuple({"lr": lr, "beta1": a, "beta2": b, "eps": eps} for lr, a, b, eps in ((1e-3, 0.9, 0.999, 1e-8), (0.1, 0.0, 0.9, 1e-2), (0.5, 0.99, 0.99, 1e-6)))
+MOMENTS = tuple(
+    {"lr": lr, "beta1": a, "beta2": b, "eps": eps}
+    for lr, a, b, eps in ((1e-3, 0.9, 0.999, 1e-8), (0.1, 0.0, 0.9, 1e-2), (0.5, 0.99, 0.99, 1e-6))
+)
 
 
 def adam_like(kind, **options):
     """PyTorch's optimizer of this kind as a function of the course's hyperparameters."""
     names = {"decay": "weight_decay", "psi": "momentum_decay"}
-    return lambda p, beta1, beta2, **h: kind(p, betas=(beta1, beta2), **{names.get(k, k): v for k, v in h.items()}, **options)
+    return lambda p, beta1, beta2, **h: kind(
+        p, betas=(beta1, beta2), **{names.get(k, k): v for k, v in h.items()}, **options
+    )
 
 
 # rule -> (its twin as a function of parameters and hyperparameters, the hyperparameters to try)
@@ -36,28 +46,54 @@ TWINS = {
     sgd: (torch.optim.SGD, DECAYS),
     # torch.optim refuses nesterov=True without momentum, where it is plain gradient descent.
     nesterov: (lambda p, lr, momentum: torch.optim.SGD(p, lr=lr, momentum=momentum, nesterov=momentum > 0), DECAYS),
-    o.momentum_l2: (lambda p, lr, momentum, decay: torch.optim.SGD(p, lr=lr * (1 - momentum), momentum=momentum, weight_decay=decay), DECAYED),
-    o.sgd_l2: (lambda p, lr, momentum, decay: torch.optim.SGD(p, lr=lr, momentum=momentum, weight_decay=decay), DECAYED),
+    o.momentum_l2: (
+        lambda p, lr, momentum, decay: torch.optim.SGD(
+            p, lr=lr * (1 - momentum), momentum=momentum, weight_decay=decay
+        ),
+        DECAYED,
+    ),
+    o.sgd_l2: (
+        lambda p, lr, momentum, decay: torch.optim.SGD(p, lr=lr, momentum=momentum, weight_decay=decay),
+        DECAYED,
+    ),
     o.rprop_torch: (
-        lambda p, lr, alpha, beta, eta_min, eta_max: torch.optim.Rprop(p, lr=lr, etas=(beta, alpha), step_sizes=(eta_min, eta_max)),
-        ({"lr": 0.01, "alpha": 1.2, "beta": 0.5, "eta_min": 1e-6, "eta_max": 50.0}, {"lr": 0.5, "alpha": 1.5, "beta": 0.3, "eta_min": 1e-3, "eta_max": 1.0}),
+        lambda p, lr, alpha, beta, eta_min, eta_max: torch.optim.Rprop(
+            p, lr=lr, etas=(beta, alpha), step_sizes=(eta_min, eta_max)
+        ),
+        (
+            {"lr": 0.01, "alpha": 1.2, "beta": 0.5, "eta_min": 1e-6, "eta_max": 50.0},
+            {"lr": 0.5, "alpha": 1.5, "beta": 0.3, "eta_min": 1e-3, "eta_max": 1.0},
+        ),
     ),
     o.adagrad_torch: (torch.optim.Adagrad, ({"lr": 0.01, "eps": 1e-10}, {"lr": 0.5, "eps": 0.1})),
-    o.adadelta: (lambda p, gamma, **h: torch.optim.Adadelta(p, rho=gamma, **h), ({"lr": 1.0, "gamma": 0.9, "eps": 1e-6}, {"lr": 0.3, "gamma": 0.99, "eps": 1e-2})),
+    o.adadelta: (
+        lambda p, gamma, **h: torch.optim.Adadelta(p, rho=gamma, **h),
+        ({"lr": 1.0, "gamma": 0.9, "eps": 1e-6}, {"lr": 0.3, "gamma": 0.99, "eps": 1e-2}),
+    ),
     o.rmsprop_torch: (lambda p, gamma, **h: torch.optim.RMSprop(p, alpha=gamma, **h), AVERAGED),
     o.rmsprop_centered: (lambda p, gamma, **h: torch.optim.RMSprop(p, alpha=gamma, centered=True, **h), AVERAGED),
-    o.rmsprop_momentum: (lambda p, gamma, **h: torch.optim.RMSprop(p, alpha=gamma, **h), tuple(h | {"momentum": 0.9} for h in AVERAGED)),
+    o.rmsprop_momentum: (
+        lambda p, gamma, **h: torch.optim.RMSprop(p, alpha=gamma, **h),
+        tuple(h | {"momentum": 0.9} for h in AVERAGED),
+    ),
     o.adam: (adam_like(torch.optim.Adam), MOMENTS),
     o.adam_l2: (adam_like(torch.optim.Adam), tuple(h | {"decay": 0.1} for h in MOMENTS)),
     o.adamw: (adam_like(torch.optim.AdamW), tuple(h | {"decay": 0.1} for h in MOMENTS)),
     o.amsgrad: (adam_like(torch.optim.Adam, amsgrad=True), MOMENTS),
     o.adamax: (adam_like(torch.optim.Adamax), MOMENTS),
-    o.nadam: (adam_like(torch.optim.NAdam), tuple(h | {"psi": psi} for h, psi in zip(MOMENTS, (4e-3, 0.1, 0.0), strict=True))),
+    o.nadam: (
+        adam_like(torch.optim.NAdam),
+        tuple(h | {"psi": psi} for h, psi in zip(MOMENTS, (4e-3, 0.1, 0.0), strict=True)),
+    ),
     o.radam: (adam_like(torch.optim.RAdam), MOMENTS),
 }
 ALONE = {o.sgdw, o.rprop, o.adagrad, o.rmsprop, o.lion, o.lamb}
 
-ROWS = [pytest.param(rule, twin, hyper, id=f"{rule.__name__}-{'-'.join(map(str, hyper.values()))}") for rule, (twin, rows) in TWINS.items() for hyper in rows]
+ROWS = [
+    pytest.param(rule, twin, hyper, id=f"{rule.__name__}-{'-'.join(map(str, hyper.values()))}")
+    for rule, (twin, rows) in TWINS.items()
+    for hyper in rows
+]
 EVERY = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 
@@ -66,7 +102,9 @@ def random(*shape, seed=0, dtype=torch.float64):
 
 
 def initial(rule, w, hyper=None):
-    values = signature(rule).hyper | {k: x.reshape(-1, *[1] * (w.dim() - 1)) if torch.is_tensor(x) else x for k, x in (hyper or {}).items()}
+    values = signature(rule).hyper | {
+        k: x.reshape(-1, *[1] * (w.dim() - 1)) if torch.is_tensor(x) else x for k, x in (hyper or {}).items()
+    }
     return tuple(signature(rule).initial(w, values).values())
 
 
@@ -109,7 +147,9 @@ def test_every_rule_is_tested():
 @pytest.mark.parametrize("rule, twin, hyper", ROWS)
 def test_equals_its_twin_on_recorded_gradients(rule, twin, hyper, shape):
     w, gradients = random(*shape), random(100, *shape, seed=1)
-    torch.testing.assert_close(ours(rule, w, gradients, hyper)[0], theirs(twin, w, gradients, hyper), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        ours(rule, w, gradients, hyper)[0], theirs(twin, w, gradients, hyper), rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("rule", (gradient_descent, momentum, sgd, nesterov))
@@ -119,9 +159,13 @@ def test_equals_its_twin_for_any_numbers(rule, data):
     number = st.floats(-1e3, 1e3, width=32)
     kinds = {"lr": st.floats(0, 10), "momentum": st.floats(0, 0.999)}
     hyper = {k: data.draw(kinds[k], label=k) for k in signature(rule).hyper}
-    gradients = torch.tensor(data.draw(st.lists(st.tuples(number, number), min_size=1, max_size=8)), dtype=torch.float64)
+    gradients = torch.tensor(
+        data.draw(st.lists(st.tuples(number, number), min_size=1, max_size=8)), dtype=torch.float64
+    )
     w = torch.tensor([data.draw(number), data.draw(number)], dtype=torch.float64)
-    torch.testing.assert_close(ours(rule, w, gradients, hyper)[0], theirs(TWINS[rule][0], w, gradients, hyper), rtol=1e-12, atol=1e-9)
+    torch.testing.assert_close(
+        ours(rule, w, gradients, hyper)[0], theirs(TWINS[rule][0], w, gradients, hyper), rtol=1e-12, atol=1e-9
+    )
 
 
 @EVERY
@@ -139,7 +183,7 @@ def test_many_runs_at_once_equal_a_loop_bit_for_bit(rule):
     hyper = {k: torch.linspace(x / 2, x, runs, dtype=torch.float64) for k, x in signature(rule).hyper.items()}
     together, state = w, initial(rule, w, hyper)
     for t, g in enumerate(gradients, 1):
-        one = lambda w, g, state, hyper: step(rule, w, g, t, state, hyper)  # noqa: E731, B023
+        one = lambda w, g, state, hyper: step(rule, w, g, t, state, hyper)
         together, state = vmap(one)(together, g, state, hyper)
     for k in range(runs):
         path, alone = ours(rule, w[k], gradients[:, k], {name: x[k] for name, x in hyper.items()})
@@ -162,7 +206,10 @@ def test_takes_a_number_of_steps_as_a_tensor(rule):
     """The trace and the shaders give t as a tensor, a Python loop gives an int."""
     w, g = random(3), random(3, seed=1)
     for t in (1, 10):
-        by_int, by_tensor = (step(rule, w, g, x, initial(rule, w), signature(rule).hyper)[0] for x in (t, torch.tensor(float(t), dtype=torch.float64)))
+        by_int, by_tensor = (
+            step(rule, w, g, x, initial(rule, w), signature(rule).hyper)[0]
+            for x in (t, torch.tensor(float(t), dtype=torch.float64))
+        )
         torch.testing.assert_close(by_int, by_tensor, rtol=1e-12, atol=0)
 
 

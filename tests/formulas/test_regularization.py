@@ -35,10 +35,18 @@ def test_the_bowl_has_its_minimum_and_its_curvatures_where_it_says(bowl):
     assert grad(lambda w: regularization.bowl(w, **named(*bowl)))(minimum).abs().max() < 1e-15
     assert torch.linalg.eigvalsh(hessian(bowl)).tolist() == pytest.approx([1.0, condition_number])
     axes = regularization.eigenvectors(*numbers(angle))
-    torch.testing.assert_close(axes @ hessian(bowl) @ axes.T, torch.diag(torch.tensor([1.0, condition_number], dtype=FLOAT)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        axes @ hessian(bowl) @ axes.T,
+        torch.diag(torch.tensor([1.0, condition_number], dtype=FLOAT)),
+        rtol=0,
+        atol=1e-12,
+    )
     w = torch.tensor([0.4, -0.2], dtype=FLOAT)
     torch.testing.assert_close(
-        regularization.bowl(w + minimum, **named(*bowl)), quadratic(w, condition_number=condition_number, angle=angle), rtol=1e-12, atol=1e-12
+        regularization.bowl(w + minimum, **named(*bowl)),
+        quadratic(w, condition_number=condition_number, angle=angle),
+        rtol=1e-12,
+        atol=1e-12,
     )
 
 
@@ -53,7 +61,9 @@ def test_the_gradient_of_the_penalty_is_decay_times_w(shape):
 def test_the_minimum_solves_the_regularized_equations(bowl, decay):
     found = regularization.ridge_minimum(*numbers(*bowl, decay))
     H, minimum = hessian(bowl), torch.tensor(bowl[:2], dtype=FLOAT)
-    torch.testing.assert_close(found, torch.linalg.solve(H + decay * torch.eye(2, dtype=FLOAT), H @ minimum), rtol=1e-11, atol=1e-13)
+    torch.testing.assert_close(
+        found, torch.linalg.solve(H + decay * torch.eye(2, dtype=FLOAT), H @ minimum), rtol=1e-11, atol=1e-13
+    )
     slope = grad(lambda w: regularization.bowl(w, **named(*bowl)) + regularization.l2_penalty(w, decay))(found)
     assert slope.abs().max() < 1e-11 * max(1.0, decay)
 

@@ -8,9 +8,8 @@ from torch.func import grad, vmap
 
 from course_lib.backends.trace import trace
 from course_lib.experiments import sweep
-from course_lib.formulas import quadratic, rosenbrock
+from course_lib.formulas import quadratic, rosenbrock, second_order
 from course_lib.formulas import secant as s
-from course_lib.formulas import second_order
 
 SIZE = torch.tensor(0.3, dtype=torch.float64)
 
@@ -68,7 +67,7 @@ def test_the_error_of_a_matrix_is_relative():
 @pytest.mark.parametrize("xi", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("condition_number", [3.0, 100.0])
 def test_on_a_quadratic_two_steps_end_it_and_b_is_the_inverse_hessian(xi, condition_number):
-    f = lambda w: quadratic(w, condition_number=condition_number, angle=torch.tensor(-30.0, dtype=torch.float64))  # noqa: E731
+    f = lambda w: quadratic(w, condition_number=condition_number, angle=torch.tensor(-30.0, dtype=torch.float64))
     w = torch.tensor([-2.0, 1.2], dtype=torch.float64)
     B = torch.eye(2, dtype=torch.float64)
     for t in (1, 2):
@@ -86,7 +85,15 @@ def test_with_an_exact_search_no_xi_changes_the_path():
 def test_all_of_it_can_be_traced():
     point, square = {"w": (2,)}, {"B": (2, 2)}
     trace(lambda x: {"r": s.inverse_hessian(rosenbrock, x["w"])}, point, name="inverse")
-    trace(lambda x: {"r": s.secant_ellipse(x["phase"], x["B"], x["size"])}, {"phase": (), "size": ()} | square, name="ellipse")
-    trace(lambda x: {"r": s.steepest_on_ellipse(x["g"], x["B"], x["size"])}, {"g": (2,), "size": ()} | square, name="steepest")
+    trace(
+        lambda x: {"r": s.secant_ellipse(x["phase"], x["B"], x["size"])},
+        {"phase": (), "size": ()} | square,
+        name="ellipse",
+    )
+    trace(
+        lambda x: {"r": s.steepest_on_ellipse(x["g"], x["B"], x["size"])},
+        {"g": (2,), "size": ()} | square,
+        name="steepest",
+    )
     trace(lambda x: {"r": s.eigenvalues(x["B"])}, square, name="eigenvalues")
     trace(lambda x: {"r": s.relative_error(x["B"], x["W"])}, square | {"W": (2, 2)}, name="error")

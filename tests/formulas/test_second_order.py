@@ -70,7 +70,7 @@ def test_the_exact_search_ends_where_the_slope_is_zero(surface):
 def test_backtracking_takes_the_first_rate_that_armijo_accepts(surface):
     for w in POINTS:
         g = grad(surface)(w)
-        accepted = lambda eta: surface(w - eta * g) <= surface(w) - 1e-4 * eta * g @ g  # noqa: B023, E731
+        accepted = lambda eta: surface(w - eta * g) <= surface(w) - 1e-4 * eta * g @ g
         want = next(0.5**k for k in range(s.TRIALS) if accepted(0.5**k))
         assert s.backtracking_search(surface, w, g, -g) == want
 
@@ -85,7 +85,7 @@ def test_both_conditions_of_wolfe_hold(surface):
 
 
 def test_a_search_does_not_step_into_a_region_without_a_loss():
-    f = lambda w: w.sum() - w.log().sum()  # NaN below zero # noqa: E731
+    f = lambda w: w.sum() - w.log().sum()  # NaN below zero
     w = torch.tensor([3.0, 5.0], dtype=torch.float64)
     g = grad(f)(w)
     for eta in (s.backtracking_search(f, w, g, -8 * g), s.wolfe_search(f, w, g, -8 * g)):
@@ -124,11 +124,19 @@ def test_steepest_descent_zigzags_at_cauchys_rate():
     kappa = 5.0
     path = sweep(s.steepest_descent, quadratic, [kappa, 1.0], 20, condition_number=kappa)[:, 0]
     losses = vmap(lambda w: quadratic(w, condition_number=kappa))(path)
-    torch.testing.assert_close(losses[1:] / losses[:-1], torch.full((20,), ((kappa - 1) / (kappa + 1)) ** 2, dtype=torch.float64), rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        losses[1:] / losses[:-1],
+        torch.full((20,), ((kappa - 1) / (kappa + 1)) ** 2, dtype=torch.float64),
+        rtol=1e-9,
+        atol=0,
+    )
 
 
 @pytest.mark.parametrize("rule", [s.broyden, s.dfp, s.bfgs, s.lbfgs, s.newton_backtracking])
-@pytest.mark.parametrize(("surface", "minimum"), [(rosenbrock, (1.0, 1.0)), (beale, (3.0, 0.5)), (himmelblau, (3.0, 2.0)), (ravine, (0.0, 0.0))])
+@pytest.mark.parametrize(
+    ("surface", "minimum"),
+    [(rosenbrock, (1.0, 1.0)), (beale, (3.0, 0.5)), (himmelblau, (3.0, 2.0)), (ravine, (0.0, 0.0))],
+)
 def test_a_minimum_is_found(rule, surface, minimum):
     path = sweep(rule, surface, SURFACES[surface.__name__].start, 120)
     torch.testing.assert_close(path[-1, 0], torch.tensor(minimum, dtype=torch.float64), rtol=0, atol=1e-7)
@@ -138,8 +146,8 @@ def test_a_minimum_is_found(rule, surface, minimum):
 @pytest.mark.parametrize("rule", [s.bfgs, s.lbfgs])
 def test_scipy_finds_the_same_minimum(rule, surface):
     start = SURFACES[surface.__name__].start
-    f = lambda x: surface(torch.tensor(x)).item()  # noqa: E731
-    slope = lambda x: grad(surface)(torch.tensor(x)).numpy()  # noqa: E731
+    f = lambda x: surface(torch.tensor(x)).item()
+    slope = lambda x: grad(surface)(torch.tensor(x)).numpy()
     want = scipy.optimize.minimize(f, start, jac=slope, method="BFGS", options={"gtol": 1e-9})
     got = sweep(rule, surface, start, 3 * want.nit)[-1, 0]
     torch.testing.assert_close(got, torch.from_numpy(want.x), rtol=0, atol=1e-6)
@@ -149,7 +157,9 @@ def test_scipy_finds_the_same_minimum(rule, surface):
 def test_lbfgs_finds_what_torchs_finds(n):
     f, H, low = bowl(n)
     w = random(n).clone().requires_grad_()
-    peer = torch.optim.LBFGS([w], max_iter=200, history_size=5, line_search_fn="strong_wolfe", tolerance_grad=1e-10, tolerance_change=0)
+    peer = torch.optim.LBFGS(
+        [w], max_iter=200, history_size=5, line_search_fn="strong_wolfe", tolerance_grad=1e-10, tolerance_change=0
+    )
 
     def closure():
         peer.zero_grad()
@@ -228,7 +238,9 @@ def test_two_loops_are_bfgs_without_the_matrix():
 def test_many_runs_equal_each_run_alone(rule):
     together = sweep(rule, himmelblau, POINTS, 6)
     for k, start in enumerate(POINTS):
-        torch.testing.assert_close(together[:, k], sweep(rule, himmelblau, start, 6)[:, 0], rtol=1e-9, atol=1e-9, equal_nan=True)
+        torch.testing.assert_close(
+            together[:, k], sweep(rule, himmelblau, start, 6)[:, 0], rtol=1e-9, atol=1e-9, equal_nan=True
+        )
 
 
 def test_hyperparameters_can_be_swept_and_are_checked():

@@ -36,7 +36,12 @@ def decorated(fn):
 
 
 def future_annotations(scope: dict, text: str = "lr: Rate = 0.1"):
-    exec(compile(f"from __future__ import annotations\ndef late(w, g, t, *, {text}):\n    return w - lr * g", "late", "exec"), scope)
+    exec(
+        compile(
+            f"from __future__ import annotations\ndef late(w, g, t, *, {text}):\n    return w - lr * g", "late", "exec"
+        ),
+        scope,
+    )
     return scope["late"]
 
 
@@ -55,8 +60,16 @@ def test_the_split_into_inputs_state_and_hyperparameters():
         (lambda w, g, t: w, ("w", "g", "t"), ("<lambda>", {}, {})),
         (lambda x, *, a=2: x, ("w",), ("<lambda>", {}, {"a": 2.0})),
         (lambda x, grad, k, s=3, /, *, a=2: x, ("w", "g", "t"), ("<lambda>", {"s": 3.0}, {"a": 2.0})),
-        (functools.partial(rule, lr=0.5), ("w", "g", "t"), ("rule", {"m": 0.0, "v": 1.0}, {"lr": 0.5, "beta": 0.9, "warm": 2.0})),
-        (functools.partial(functools.partial(rule, lr=0.5), beta=0.0), ("w", "g", "t"), ("rule", {"m": 0.0, "v": 1.0}, {"lr": 0.5, "beta": 0.0, "warm": 2.0})),
+        (
+            functools.partial(rule, lr=0.5),
+            ("w", "g", "t"),
+            ("rule", {"m": 0.0, "v": 1.0}, {"lr": 0.5, "beta": 0.9, "warm": 2.0}),
+        ),
+        (
+            functools.partial(functools.partial(rule, lr=0.5), beta=0.0),
+            ("w", "g", "t"),
+            ("rule", {"m": 0.0, "v": 1.0}, {"lr": 0.5, "beta": 0.0, "warm": 2.0}),
+        ),
         (Callable(), ("w", "g", "t"), ("Callable", {"m": 0.0}, {"lr": 0.1})),
         (Callable().__call__, ("w", "g", "t"), ("__call__", {"m": 0.0}, {"lr": 0.1})),
         (decorated(rule), ("w", "g", "t"), ("rule", {"m": 0.0, "v": 1.0}, {"lr": 0.1, "beta": 0.9, "warm": 2.0})),
@@ -68,7 +81,9 @@ def test_any_callable_will_do(formula, inputs, expected):
     assert len(found.inputs) == len(inputs) and set(found.ranges) == set(found.hyper)
 
 
-@pytest.mark.parametrize("formula", [functools.partial(rule, lr=0.5), decorated(rule), future_annotations({"Rate": Rate})])
+@pytest.mark.parametrize(
+    "formula", [functools.partial(rule, lr=0.5), decorated(rule), future_annotations({"Rate": Rate})]
+)
 def test_ranges_are_found_behind_wrappers_and_strings(formula):
     assert signature(formula).ranges["lr"] == range_of(Rate)
 
@@ -77,7 +92,9 @@ def test_ranges_of_a_callable_object_are_those_of_its_call():
     assert signature(Callable()).ranges["lr"] == signature(Callable().__call__).ranges["lr"] == range_of(Warm)
 
 
-@pytest.mark.parametrize("text", ["lr: Unknown = 0.1", "lr: nowhere.Rate = 0.1", "lr: 'not python' = 0.1", "lr: 3 = 0.1"])
+@pytest.mark.parametrize(
+    "text", ["lr: Unknown = 0.1", "lr: nowhere.Rate = 0.1", "lr: 'not python' = 0.1", "lr: 3 = 0.1"]
+)
 def test_an_annotation_that_cannot_be_read_gives_the_usual_range(text):
     assert signature(future_annotations({}, text)).ranges["lr"] == range_of(Rate)
 
@@ -87,7 +104,11 @@ BROKEN = [
     (lambda w, g: w, "<lambda> takes 2 of the arguments (w, g, t).", "Its first ones must be these 3, in this order."),
     (lambda *, lr=0.1: lr, "<lambda> takes 0 of the arguments (w, g, t).", "in this order"),
     (lambda w, g, t, lr: w, "<lambda>'s state `lr` has no default.", "a hyperparameter stands after the `*`"),
-    (lambda w, g, t, *, lr: w, "<lambda>'s hyperparameter `lr` has no default.", "Give it one, as in `lr=0.0`: its slider starts there."),
+    (
+        lambda w, g, t, *, lr: w,
+        "<lambda>'s hyperparameter `lr` has no default.",
+        "Give it one, as in `lr=0.0`: its slider starts there.",
+    ),
     (lambda w, g, t, m=None: w, "<lambda>'s state `m` has the default None.", "It must be a number"),
     (lambda w, g, t, m=torch.tensor(0.0): w, "<lambda>'s state `m` has the default tensor(0.).", "It must be a number"),
     (lambda w, g, t, *, lr="1": w, "<lambda>'s hyperparameter `lr` has the default '1'.", "It must be a number"),
@@ -107,7 +128,11 @@ def test_a_broken_convention_is_named_and_mended(formula, problem, remedy):
 
 @pytest.mark.parametrize(
     "kind, default, sentence",
-    [(Rate, -1.0, "late's lr must be at least 0 and finite, got -1.0."), (Decay, 1.0, "at least 0 and below 1, got 1.0"), (Tiny, math.inf, "finite, got inf")],
+    [
+        (Rate, -1.0, "late's lr must be at least 0 and finite, got -1.0."),
+        (Decay, 1.0, "at least 0 and below 1, got 1.0"),
+        (Tiny, math.inf, "finite, got inf"),
+    ],
 )
 def test_a_default_outside_its_own_limits_is_an_error(kind, default, sentence):
     with pytest.raises(ValueError) as error:
@@ -122,7 +147,10 @@ def test_values_outside_every_limit(kind, value):
         range_of(kind).check("x", value)
 
 
-@pytest.mark.parametrize("kind, allowed, refused", [(Decay, [0, 0.5, 1 - 2**-53], [1, 1.5]), (Rate, [0, 1e-300, 1e300], []), (Tiny, [0, 1e-8], [])])
+@pytest.mark.parametrize(
+    "kind, allowed, refused",
+    [(Decay, [0, 0.5, 1 - 2**-53], [1, 1.5]), (Rate, [0, 1e-300, 1e300], []), (Tiny, [0, 1e-8], [])],
+)
 def test_the_edges_of_the_limits(kind, allowed, refused):
     for value in allowed:
         range_of(kind).check("x", value)
@@ -181,7 +209,10 @@ def test_a_bare_value_is_a_rule_without_state():
         (lambda w: w, "broken returned 1 value(s), but its signature promises 2: return w, m."),
         (lambda w: (w, w, w), "broken returned 3 value(s), but its signature promises 2: return w, m."),
         (lambda w: [w, w], "broken returned 1 value(s)"),
-        (lambda w: (None, w), "broken returned a w of the type NoneType. Return the new parameters, of the shape (2,)."),
+        (
+            lambda w: (None, w),
+            "broken returned a w of the type NoneType. Return the new parameters, of the shape (2,).",
+        ),
         (lambda w: (w.sum(), w), "broken returned a w of the shape (). Return the new parameters, of the shape (2,)."),
     ],
 )

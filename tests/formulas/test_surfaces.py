@@ -18,7 +18,11 @@ SETTINGS = {
     beale: [{}],
     himmelblau: [{}],
 }
-ROWS = [pytest.param(f, hyper, id=f"{f.__name__}-{'-'.join(map(str, hyper.values()))}") for f, rows in SETTINGS.items() for hyper in rows]
+ROWS = [
+    pytest.param(f, hyper, id=f"{f.__name__}-{'-'.join(map(str, hyper.values()))}")
+    for f, rows in SETTINGS.items()
+    for hyper in rows
+]
 CASES = pytest.mark.parametrize("formula, hyper", ROWS)
 NAMED = pytest.mark.parametrize("entry", SURFACES.values(), ids=SURFACES)
 
@@ -56,9 +60,12 @@ def test_minima_are_minima(formula, hyper):
 
 @CASES
 def test_derivatives_equal_finite_differences(formula, hyper):
-    values = {k: torch.tensor(x, dtype=torch.float64, requires_grad=True) for k, x in (signature(formula, ("w",)).hyper | hyper).items()}
+    values = {
+        k: torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        for k, x in (signature(formula, ("w",)).hyper | hyper).items()
+    }
     for w in points_in(SURFACES[formula.__name__].domain, 5):
-        f = lambda w, *hyper: formula(w, **dict(zip(values, hyper, strict=True)))  # noqa: E731
+        f = lambda w, *hyper: formula(w, **dict(zip(values, hyper, strict=True)))
         assert torch.autograd.gradcheck(f, (w.requires_grad_(), *values.values()), eps=1e-6, rtol=1e-5)
         assert torch.autograd.gradgradcheck(f, (w, *values.values()), eps=1e-6, rtol=1e-4, atol=1e-4)
 
@@ -71,7 +78,9 @@ def test_the_quadratic_has_the_curvature_that_it_says(condition_number, angle):
     torch.testing.assert_close(curvature, point(1.0, condition_number), rtol=1e-12, atol=1e-12)
     if condition_number > 1:
         along = point(math.cos(math.radians(angle)), math.sin(math.radians(angle)))
-        torch.testing.assert_close((axes[:, 0] @ along).abs(), torch.tensor(1.0, dtype=torch.float64), rtol=1e-12, atol=0)
+        torch.testing.assert_close(
+            (axes[:, 0] @ along).abs(), torch.tensor(1.0, dtype=torch.float64), rtol=1e-12, atol=0
+        )
 
 
 @NAMED

@@ -17,7 +17,9 @@ def notebook(*cells: str | tuple[str, dict]) -> nbformat.NotebookNode:
     """A notebook titled `Page` with these code cells, each its source or its source and its metadata."""
     pairs = [cell if isinstance(cell, tuple) else (cell, {}) for cell in cells]
     code = [nbformat.v4.new_code_cell(source, metadata=metadata) for source, metadata in pairs]
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Page\n\nA square, $x^2$."), *code], metadata={"kernelspec": PYTHON})
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# Page\n\nA square, $x^2$."), *code], metadata={"kernelspec": PYTHON}
+    )
 
 
 class TinyBook:

@@ -20,10 +20,19 @@ TO_TEST = ("nbval", "pytest", "ipykernel")
 def colab(tmp_path_factory):
     """`colab(*command)` runs Python with `command` in a fresh environment, in an empty folder, and returns what it did."""
     folder, work = tmp_path_factory.mktemp("colab"), tmp_path_factory.mktemp("content")
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV", "COURSE_BOOK")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV", "COURSE_BOOK")
+    }
 
     def python(*command: str | Path, cwd: Path = work) -> subprocess.CompletedProcess:
-        return subprocess.run([folder / "bin" / "python", *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=1200)
+        return subprocess.run(
+            [folder / "bin" / "python", *command],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=1200,
+        )
 
     pins = re.findall(r"^\S+==[^\s;]+", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)
     (work / "pins.txt").write_text("\n".join(pins))

@@ -19,7 +19,9 @@ def root(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "course_lib/a.py", "course_lib/widgets/a.js", "course_lib/recorded/a.json"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "course_lib/a.py", "course_lib/widgets/a.js", "course_lib/recorded/a.json"]
+)
 def test_a_changed_source_changes_the_key_and_changing_it_back_restores_it(root, name):
     before, text = cache_key(root), (root / name).read_text()
     (root / name).write_text(text + "\n")
@@ -66,7 +68,9 @@ def test_pages_are_executed_side_by_side(tiny_book):
     tiny_book.add("other", waits_for_the_other("other", "page"))
     built = tiny_book.build(waits_for_the_other("page", "other"))
     assert built.returncode == 0, built.stderr
-    assert all("both ran" in html.read_text("utf8") for html in (tiny_book.html, tiny_book.html.with_name("other.html")))
+    assert all(
+        "both ran" in html.read_text("utf8") for html in (tiny_book.html, tiny_book.html.with_name("other.html"))
+    )
 
 
 def test_of_two_pages_the_one_that_raises_is_reported(tiny_book):

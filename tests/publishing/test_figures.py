@@ -38,7 +38,11 @@ class _Scripts(HTMLParser):
 
 
 def test_a_figures_state_survives_the_page():
-    payload = {"figure": "descent", "alt": 'A "path" <on> & a surface.', "state": {"code": "if (a < b && c) { '</script><!--' }", "lr": 0.1}}
+    payload = {
+        "figure": "descent",
+        "alt": 'A "path" <on> & a surface.',
+        "state": {"code": "if (a < b && c) { '</script><!--' }", "lr": 0.1},
+    }
     (text,) = _Scripts(figure_html(payload | {"state": json.dumps(payload["state"])})).texts
     assert json.loads(text) == payload
 
@@ -53,7 +57,15 @@ def test_a_page_with_a_figure_and_plots(tiny_book):
     assert page.count('<img alt="Three points."') == 1  # the large plot stays a file
 
     loaded = re.findall(r'(?:src|href)="\.\./(_static/(?:course|mathjax)/[^"?]+)\?v=\w+"', page)
-    names = ("course/book.css", "course/figure.css", "course/mount.css", "course/figures.js", "course/mount.js", "course/plots.css", "mathjax/tex-chtml.js")
+    names = (
+        "course/book.css",
+        "course/figure.css",
+        "course/mount.css",
+        "course/figures.js",
+        "course/mount.js",
+        "course/plots.css",
+        "mathjax/tex-chtml.js",
+    )
     assert sorted(loaded) == sorted(f"_static/{name}" for name in names)
     for file in loaded:
         assert (tiny_book.html.parents[1] / file).stat().st_size > 0

@@ -84,7 +84,9 @@ def test_a_figure_that_cannot_start_says_so_and_the_next_one_starts(page, open_p
     visit.page.wait_for_selector("[data-mounted]", timeout=5000)
 
 
-@pytest.mark.parametrize("module, reason", [(None, "the file figures.js did not load"), ("this is no module", "Unexpected identifier")])
+@pytest.mark.parametrize(
+    "module, reason", [(None, "the file figures.js did not load"), ("this is no module", "Unexpected identifier")]
+)
 def test_without_its_code_a_figure_says_so(page, open_page, module, reason):
     visit = open_page(page("counter", module=module))
     visit.page.wait_for_selector("[data-failed]")

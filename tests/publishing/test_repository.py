@@ -54,12 +54,17 @@ def test_an_explicit_site_wins(root, monkeypatch):
     assert site_address(root) == "http://127.0.0.1:8000"
 
 
-@pytest.mark.parametrize("url", ["https://github.com/a/b", "https://github.com/a/b/", "https://github.com/a/b.git", "https://GitHub.com/a/b"])
+@pytest.mark.parametrize(
+    "url", ["https://github.com/a/b", "https://github.com/a/b/", "https://github.com/a/b.git", "https://GitHub.com/a/b"]
+)
 def test_spellings_of_one_repository(url):
     assert parse(url) == Repository("github.com", "a", "b")
 
 
-@pytest.mark.parametrize("url", ["", "a/b", "https://github.com/a", "https://github.com/a/b/tree/main", "git@github.com:a/b.git", "https:///a/b"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "a/b", "https://github.com/a", "https://github.com/a/b/tree/main", "git@github.com:a/b.git", "https:///a/b"],
+)
 def test_what_is_no_repository_is_named(url):
     with pytest.raises(ValueError, match="is no repository: write https://HOST/OWNER/NAME"):
         parse(url)

@@ -30,7 +30,9 @@ def test_the_set_up_cell_is_short_and_says_what_it_installs():
     cell = set_up_cell("https://teacher.github.io/course/course_lib-0.1.0-py3-none-any.whl")
     assert len(cell.source.splitlines()) <= 8
     (install,) = [line.strip() for line in cell.source.splitlines() if "%pip" in line]
-    assert install.startswith("%pip install -q --no-deps https://teacher.github.io/course/course_lib-0.1.0-py3-none-any.whl anywidget==")
+    assert install.startswith(
+        "%pip install -q --no-deps https://teacher.github.io/course/course_lib-0.1.0-py3-none-any.whl anywidget=="
+    )
     assert "psygnal==" in install
     assert cell.metadata.tags == ["nbval-ignore-output"]
 

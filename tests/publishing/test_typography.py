@@ -40,4 +40,6 @@ def test_what_stands_beside_a_formula_stays_with_it(parts, kept):
 def test_a_built_page_has_it(tiny_book):
     done = tiny_book.build()
     assert done.returncode == 0, done.stderr
-    assert re.search(r'<span class="course-whole"><span class="math[^>]*>[^<]*x\^2[^<]*</span>\.</span>', tiny_book.html.read_text())
+    assert re.search(
+        r'<span class="course-whole"><span class="math[^>]*>[^<]*x\^2[^<]*</span>\.</span>', tiny_book.html.read_text()
+    )

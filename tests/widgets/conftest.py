@@ -41,9 +41,13 @@ def show(static_files, open_page):
         links = "".join(f'<link rel="stylesheet" href="_static/course/{name}.css">' for name in ("figure", "mount"))
         scripts = f'<script src="_static/course/figures.js"></script><script>{EXPOSE}</script><script src="_static/course/mount.js"></script>'
         page = static_files.parent / "page.html"
-        page.write_text(f'<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">{links}<body>{hosts}{scripts}')
+        page.write_text(
+            f'<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">{links}<body>{hosts}{scripts}'
+        )
         visit = open_page(page.as_uri(), wait_until="load", **{"viewport": {"width": 900, "height": 1000}} | options)
-        visit.page.wait_for_function("document.querySelectorAll('[data-mounted]').length === document.querySelectorAll('.course-figure').length")
+        visit.page.wait_for_function(
+            "document.querySelectorAll('[data-mounted]').length === document.querySelectorAll('.course-figure').length"
+        )
         visit.figures = [Shown(host).settle() for host in visit.page.locator(".course-figure").all()]
         assert visit.problems == []
         return visit

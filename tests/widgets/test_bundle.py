@@ -86,13 +86,19 @@ def test_a_file_that_two_others_import_runs_once(write, run):
     ids=["default", "single quotes", "a package"],
 )
 def test_an_import_of_another_form_is_named(write, entry):
-    with pytest.raises(ValueError, match=r'^entry.js has an import that the bundle does not understand. Write `import { name } from "./file.js";` on one line.$'):
+    with pytest.raises(
+        ValueError,
+        match=r'^entry.js has an import that the bundle does not understand. Write `import { name } from "./file.js";` on one line.$',
+    ):
         write(entry=entry, a="export const a = 1;\n")
 
 
 @pytest.mark.parametrize("export", ["export default 1;", "export let a = 1;", 'export * from "./b.js";'])
 def test_an_export_of_another_form_is_named(write, export):
-    with pytest.raises(ValueError, match=r"^a.js has an export that the bundle does not understand\. Write `export function name` or `export const name`\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^a.js has an export that the bundle does not understand\. Write `export function name` or `export const name`\.$",
+    ):
         write(entry='import { a } from "./a.js";\nexport default a;', a=f"{export}\n", b="export const a = 1;\n")
 
 

@@ -29,8 +29,17 @@ def test_a_slider_has_a_symbol_and_a_name(name, letter, words):
 
 def test_a_slider_is_read_off_the_signature():
     made = control(signature(momentum), "momentum", 0.5)
-    assert {key: made[key] for key in ("name", "symbol", "label", "initial")} == {"name": "momentum", "symbol": "m", "label": "momentum", "initial": 0.5}
-    assert {key: made["range"][key] for key in ("low", "high", "scale")} == {"low": 0.0, "high": 0.999, "scale": "decay"}
+    assert {key: made[key] for key in ("name", "symbol", "label", "initial")} == {
+        "name": "momentum",
+        "symbol": "m",
+        "label": "momentum",
+        "initial": 0.5,
+    }
+    assert {key: made["range"][key] for key in ("low", "high", "scale")} == {
+        "low": 0.0,
+        "high": 0.999,
+        "scale": "decay",
+    }
 
 
 @pytest.mark.parametrize(
@@ -70,7 +79,9 @@ def in_page(serve, browser):
     """`in_page(script, argument)` runs a script to which the module controls.js is `controls`, loaded as the browser loads it."""
     page = browser.new_page()
     page.goto(f"{serve(FOLDER)}/figures.js")
-    yield lambda script, argument: page.evaluate(f"async (argument) => {{ const controls = await import('/controls.js'); {script} }}", argument)
+    yield lambda script, argument: page.evaluate(
+        f"async (argument) => {{ const controls = await import('/controls.js'); {script} }}", argument
+    )
     page.close()
 
 
@@ -83,7 +94,9 @@ def test_places_and_values_lead_to_each_other(in_page, values):
     numbers = [x for x, _ in pairs]
     assert numbers == sorted(numbers)
     assert (numbers[0], numbers[-1]) == pytest.approx((values.low, values.high))
-    digits = 0.022 if values.scale == "decay" else 0.006  # of rounding: 1 - x has two digits, and 1.05 is written as 1.0 or 1.1
+    digits = (
+        0.022 if values.scale == "decay" else 0.006
+    )  # of rounding: 1 - x has two digits, and 1.05 is written as 1.0 or 1.1
     for k, (_, place) in enumerate(pairs):
         assert place == pytest.approx(k / 400, abs=digits)
 
@@ -108,7 +121,9 @@ def test_arrow_keys_get_from_one_end_to_the_other(in_page, values, way):
 
 @pytest.mark.parametrize("values", RANGES, ids=str)
 def test_a_value_outside_the_slider_stands_at_its_end(in_page, values):
-    assert in_page("return [argument.low - 1e9, argument.high + 1e9].map((x) => controls.placeOf(x, argument));", finite(values)) == [0, 1]
+    assert in_page(
+        "return [argument.low - 1e9, argument.high + 1e9].map((x) => controls.placeOf(x, argument));", finite(values)
+    ) == [0, 1]
 
 
 COUNTED = [Range(1, 64, "log"), Range(1, 20), Range(1, 200)]  # fewer values than a slider has places

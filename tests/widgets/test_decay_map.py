@@ -43,11 +43,15 @@ def test_what_a_page_gets_is_small_and_can_be_drawn_on_logarithmic_axes():
     for pair in DecayMap().spec["pairs"].values():
         for shown in pair["maps"]:
             assert shown["steps"][0] > 0
-            assert all(len(cell) == len(shown["steps"]) for key in ("val", "norm") for row in shown[key] for cell in row)
+            assert all(
+                len(cell) == len(shown["steps"]) for key in ("val", "norm") for row in shown[key] for cell in row
+            )
             assert all(x is None or 0 < x < math.inf for row in shown["valley"] for x in [row])
 
 
-@pytest.mark.parametrize(("name", "value"), [("lr", 0.0), ("lr", -1.0), ("decay", 0.0), ("decay", math.inf), ("lr", math.nan)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("lr", 0.0), ("lr", -1.0), ("decay", 0.0), ("decay", math.inf), ("lr", math.nan)]
+)
 def test_a_setting_that_has_no_place_is_named_at_once_and_later(name, value):
     message = f"^{name} must be above 0 and finite, as the map's axes are logarithmic, got {re.escape(str(value))}.$"
     with pytest.raises(ValueError, match=message):

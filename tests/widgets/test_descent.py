@@ -30,7 +30,11 @@ def test_sliders_come_from_the_signature():
     fig = Descent(momentum, lr=0.05)
     assert names(fig) == ["lr", "momentum"]
     assert fig.hyper == {"lr": 0.05, "momentum": 0.9, "condition_number": 10.0, "angle": 0.0}
-    assert names(Descent(momentum, quadratic, angle=30)) == ["lr", "momentum", "angle"]  # a surface's are those that one names
+    assert names(Descent(momentum, quadratic, angle=30)) == [
+        "lr",
+        "momentum",
+        "angle",
+    ]  # a surface's are those that one names
     assert names(Descent([gradient_descent, mine])) == ["lr", "beta"]  # rules share a slider by its name
     assert names(Descent(momentum, himmelblau)) == ["lr", "momentum"]
 
@@ -140,13 +144,37 @@ def test_a_limit_that_two_rules_share_holds_for_both():
 
 
 def test_an_unknown_hyperparameter_is_named():
-    with pytest.raises(TypeError, match=r"^Unknown hyperparameter `rate`\. momentum on quadratic has: lr, momentum, condition_number, angle\.$"):
+    with pytest.raises(
+        TypeError,
+        match=r"^Unknown hyperparameter `rate`\. momentum on quadratic has: lr, momentum, condition_number, angle\.$",
+    ):
         Descent(momentum, rate=0.1)
 
 
-@pytest.mark.parametrize("name", ["layout", "keys", "step", "start", "steps", "path", "code", "spec", "figure", "comm", "open", "observe", "surface", "domain", "hyper"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "layout",
+        "keys",
+        "step",
+        "start",
+        "steps",
+        "path",
+        "code",
+        "spec",
+        "figure",
+        "comm",
+        "open",
+        "observe",
+        "surface",
+        "domain",
+        "hyper",
+    ],
+)
 def test_a_hyperparameter_named_like_a_part_of_the_figure_is_named(name):
-    with pytest.raises(TypeError, match=f"^A hyperparameter of a figure can't be called `{name}`: .* Rename it, as in `my_{name}`.$"):
+    with pytest.raises(
+        TypeError, match=f"^A hyperparameter of a figure can't be called `{name}`: .* Rename it, as in `my_{name}`.$"
+    ):
         Descent(rule_with(name))
 
 

@@ -25,7 +25,12 @@ def assert_drawn(figure, path, domain=None):
 
 def dots(figure) -> int:
     """How many dots stand along the paths."""
-    return sum(d.count("M") for d in figure.host.locator(".cf-contour-plot .cf-dots").evaluate_all("nodes => nodes.map((node) => node.getAttribute('d'))"))
+    return sum(
+        d.count("M")
+        for d in figure.host.locator(".cf-contour-plot .cf-dots").evaluate_all(
+            "nodes => nodes.map((node) => node.getAttribute('d'))"
+        )
+    )
 
 
 def loss(path, step=-1, **hyper):
@@ -46,14 +51,21 @@ def test_several_rules_walk_side_by_side(show):
     (figure,) = show(fig).figures
     for drawn, path in zip(figure.paths(ROSENBROCK), fig.path.values(), strict=True):
         assert drawn == pytest.approx(path.float(), abs=0.06 * figure.pixel(ROSENBROCK))
-    assert figure.results() == {label(name): (shown(rosenbrock(path[-1]).item()), "at step 100") for name, path in fig.path.items()}
-    colors = figure.host.locator(".cf-contour-plot .cf-path").evaluate_all("nodes => nodes.map((node) => getComputedStyle(node).stroke)")
+    assert figure.results() == {
+        label(name): (shown(rosenbrock(path[-1]).item()), "at step 100") for name, path in fig.path.items()
+    }
+    colors = figure.host.locator(".cf-contour-plot .cf-path").evaluate_all(
+        "nodes => nodes.map((node) => getComputedStyle(node).stroke)"
+    )
     assert colors == ["rgb(0, 114, 178)", "rgb(213, 94, 0)"]
 
 
 def test_a_rule_without_a_name_has_a_color(show):
     (figure,) = show(Descent(lambda w, g, t, *, lr=0.1: w - lr * g)).figures
-    assert figure.host.locator(".cf-contour-plot .cf-path").evaluate("node => getComputedStyle(node).stroke") == "rgb(136, 34, 85)"
+    assert (
+        figure.host.locator(".cf-contour-plot .cf-path").evaluate("node => getComputedStyle(node).stroke")
+        == "rgb(136, 34, 85)"
+    )
 
 
 def test_a_slider_by_mouse(show):
@@ -85,7 +97,11 @@ def test_what_a_slider_says_aloud(show):
     assert figure.slider("lr").get_attribute("aria-valuetext") == "learning rate 0.01"
 
 
-@pytest.mark.parametrize("reset", [lambda slider: slider.dblclick(position={"x": 20, "y": 10}), lambda slider: slider.press("Delete")], ids=["double click", "Delete"])
+@pytest.mark.parametrize(
+    "reset",
+    [lambda slider: slider.dblclick(position={"x": 20, "y": 10}), lambda slider: slider.press("Delete")],
+    ids=["double click", "Delete"],
+)
 def test_one_slider_goes_back(show, reset):
     (figure,) = show(Descent(momentum, lr=0.07, momentum=0.8)).figures
     figure.move("lr", 0.9).move("momentum", 0.1)
@@ -151,7 +167,11 @@ def test_the_ring_by_finger(show):
     assert figure.page.evaluate("scrollY") == 0
 
 
-@pytest.mark.parametrize("tap", [lambda page, x, y: page.mouse.click(x, y), lambda page, x, y: page.touchscreen.tap(x, y)], ids=["mouse", "finger"])
+@pytest.mark.parametrize(
+    "tap",
+    [lambda page, x, y: page.mouse.click(x, y), lambda page, x, y: page.touchscreen.tap(x, y)],
+    ids=["mouse", "finger"],
+)
 def test_a_tap_on_the_surface_moves_the_start(show, tap):
     (figure,) = show(Descent(momentum), has_touch=True).figures
     x, y = figure.ring_center()
@@ -176,7 +196,9 @@ def test_the_keyboard_reaches_everything(show):
     reached = []
     for _ in range(5):
         figure.page.keyboard.press("Tab")
-        reached.append(figure.page.evaluate("(document.activeElement.name || document.activeElement.textContent.trim())"))
+        reached.append(
+            figure.page.evaluate("(document.activeElement.name || document.activeElement.textContent.trim())")
+        )
     assert reached == ["drag me", "step", "lr", "momentum", "Reset"]
 
 
@@ -255,7 +277,9 @@ def test_a_path_of_the_readers_own_stands_beside(show):
     fig = Descent(momentum)
     fig.path = [[2.0, 1.0], [1.0, 1.0], [0.5, 0.2]]
     (figure,) = show(fig).figures
-    assert figure.paths()[1] == pytest.approx(torch.tensor([[2.0, 1.0], [1.0, 1.0], [0.5, 0.2]]), abs=0.06 * figure.pixel())
+    assert figure.paths()[1] == pytest.approx(
+        torch.tensor([[2.0, 1.0], [1.0, 1.0], [0.5, 0.2]]), abs=0.06 * figure.pixel()
+    )
     assert figure.results()["recorded path"] == ("0.325", "at step 2")
     figure.page.evaluate("models[0].set('recorded', [])")
     assert list(figure.settle().results()) == ["momentum"]
@@ -266,7 +290,9 @@ def test_a_longer_path_of_the_readers_own_ends_with_the_axis(show):
     fig = Descent(momentum, steps=20)
     fig.path = [[1.0, 1.0]] * 50
     (figure,) = show(fig).figures
-    ends = figure.host.locator(".cf-loss-plot .cf-path").evaluate_all("nodes => nodes.map((node) => node.getAttribute('d').split('L').at(-1))")
+    ends = figure.host.locator(".cf-loss-plot .cf-path").evaluate_all(
+        "nodes => nodes.map((node) => node.getAttribute('d').split('L').at(-1))"
+    )
     assert len({end.split(",")[0] for end in ends}) == 1
     assert not any(word in end for end in ends for word in ("NaN", "undefined"))
 

@@ -42,7 +42,10 @@ def test_parameters_data_and_model_can_be_read_set_and_observed():
     fig.lr = 0.3
     assert seen == ["w", "y", "lr"]
     x, y = (torch.tensor(v, dtype=torch.float64) for v in (fig.x, fig.y))
-    assert fig.loss == pytest.approx(least_squares(torch.tensor(fig.w, dtype=torch.float64), torch.stack([torch.ones_like(x), x], 1), y).item(), rel=1e-14)
+    assert fig.loss == pytest.approx(
+        least_squares(torch.tensor(fig.w, dtype=torch.float64), torch.stack([torch.ones_like(x), x], 1), y).item(),
+        rel=1e-14,
+    )
     fig.model = "sine"
     assert fig.loss == pytest.approx(squared_error((0.5 * x + 0.8).sin(), y).item(), rel=1e-14)
 
@@ -52,7 +55,9 @@ def test_a_readers_own_model_and_data():
     assert fig.model == "parabola" and fig.loss == 0 and torch.equal(fig.gradient, torch.zeros(2, dtype=torch.float64))
     assert [one["name"] for one in fig.spec["models"]] == ["parabola"]
     assert Fit(lambda x, w: w[0] + w[1] * x).model == "mine"
-    assert [one["x"] for one in Fit(x=[1, 2, 3], y=[1, 1, 1]).spec["models"]] == [(1.0, 2.0, 3.0)] * len(MODELS)  # each model sees the reader's data
+    assert [one["x"] for one in Fit(x=[1, 2, 3], y=[1, 1, 1]).spec["models"]] == [(1.0, 2.0, 3.0)] * len(
+        MODELS
+    )  # each model sees the reader's data
 
 
 def test_the_text_alternative_states_the_loss_and_the_gradient():

@@ -15,7 +15,9 @@ TRAITS = ["model", "w", "x", "y", "lr"]
 
 
 def state(figure) -> dict:
-    return dict(zip(TRAITS, figure.page.evaluate("names => names.map((name) => models[0].get(name))", TRAITS), strict=True))
+    return dict(
+        zip(TRAITS, figure.page.evaluate("names => names.map((name) => models[0].get(name))", TRAITS), strict=True)
+    )
 
 
 def notes(figure) -> list[str]:
@@ -47,7 +49,9 @@ def crosses(figure) -> torch.Tensor:
     width, height = (float(figure.host.locator(".cf-back").get_attribute(side)) for side in ("width", "height"))
     paths = figure.host.locator(".cf-minima path").evaluate_all("nodes => nodes.map((node) => node.getAttribute('d'))")
     places = [tuple(map(float, re.match(r"M([-\d.e]+),([-\d.e]+)h", d).groups())) for d in paths]
-    return torch.tensor([[x0 + (a + 5) / width * (x1 - x0), y1 - b / height * (y1 - y0)] for a, b in places], dtype=torch.float64).reshape(-1, 2)
+    return torch.tensor(
+        [[x0 + (a + 5) / width * (x1 - x0), y1 - b / height * (y1 - y0)] for a, b in places], dtype=torch.float64
+    ).reshape(-1, 2)
 
 
 def middle(locator) -> tuple[float, float]:
@@ -101,7 +105,7 @@ def test_the_crosses_are_the_local_minima(show, model):
     fig = Fit(model)
     (figure,) = show(fig).figures
     x, y = torch.tensor(fig.x, dtype=torch.float64), torch.tensor(fig.y, dtype=torch.float64)
-    J = lambda w: squared_error(MODELS[model](x, w), y)  # noqa: E731
+    J = lambda w: squared_error(MODELS[model](x, w), y)
     found = crosses(figure)
     assert len(found) == {"line": 1, "unit": 2, "sine": 3}[model]
     for w in found:
@@ -169,7 +173,9 @@ def test_models_bring_their_data_and_reset_restores_all(show):
     first = state(figure)
     for model in ("sine", "unit", "line", "sine"):
         press(figure, model)
-        assert state(figure) == {"model": model} | {k: getattr(EXAMPLES[model], k) if k == "lr" else list(getattr(EXAMPLES[model], k)) for k in TRAITS[1:]}
+        assert state(figure) == {"model": model} | {
+            k: getattr(EXAMPLES[model], k) if k == "lr" else list(getattr(EXAMPLES[model], k)) for k in TRAITS[1:]
+        }
         assert figure.host.locator("[aria-pressed=true]").all_inner_texts() == [model]
         assert_numbers(figure)
     figure.move("lr", 0.2)
@@ -193,7 +199,10 @@ def test_a_change_from_python_moves_the_figure(show):
     (figure,) = show(Fit()).figures
     figure.page.evaluate("models[0].set('w', [0.5, 0.8]); models[0].set('y', models[0].get('y').map((v) => v + 40))")
     assert_numbers(figure.settle())
-    tops = [float(t.replace("−", "-")) for t in figure.host.locator(".cf-data-plot .cf-axis").nth(1).locator("text").all_text_contents()]
+    tops = [
+        float(t.replace("−", "-"))
+        for t in figure.host.locator(".cf-data-plot .cf-axis").nth(1).locator("text").all_text_contents()
+    ]
     assert max(tops) > 38  # the axes follow data that leave them
 
 

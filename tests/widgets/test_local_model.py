@@ -12,7 +12,7 @@ from course_lib.formulas import newton, quadratic, rosenbrock, saddle
 from course_lib.formulas.local_model import curvatures, principal_axis
 from course_lib.formulas.second_order import hessian, quadratic_model
 from course_lib.widgets import LocalModel
-from course_lib.widgets.local_model import EXAMPLES
+from course_lib.widgets.local_model_examples import EXAMPLES
 
 POINTS = [
     ("quadratic", (2.0, 0.6), {}),
@@ -23,7 +23,13 @@ POINTS = [
     ("rosenbrock", (-1.2, 1.0), {"damping": 100.0, "lr": 1.5}),
     ("rosenbrock", (2.0, -3.0), {"direction": "gradient"}),
 ]
-MATRICES = [[[2.0, 1.0], [1.0, -3.0]], [[2.0, -1e-3], [-1e-3, 900.0]], [[1.0, 0.0], [0.0, 5.0]], [[5.0, 0.0], [0.0, 1.0]], [[-1.0, 4.0], [4.0, -1.0]]]
+MATRICES = [
+    [[2.0, 1.0], [1.0, -3.0]],
+    [[2.0, -1e-3], [-1e-3, 900.0]],
+    [[1.0, 0.0], [0.0, 5.0]],
+    [[5.0, 0.0], [0.0, 1.0]],
+    [[-1.0, 4.0], [4.0, -1.0]],
+]
 
 
 def double(values) -> torch.Tensor:
@@ -47,14 +53,18 @@ def test_a_multiple_of_the_identity_has_the_x_axis_and_a_rounding_error_is_zero(
 def test_the_steps_and_the_ratio_are_what_their_formulas_say(name, w, settings):
     fig, f, w = LocalModel(name, w=w, **settings), EXAMPLES[name].formula, double(w)
     g, H = grad(f)(w), hessian(f, w)
-    torch.testing.assert_close(fig.newton_step, -fig.lr * torch.linalg.solve(H + fig.damping * torch.eye(2).double(), g))
+    torch.testing.assert_close(
+        fig.newton_step, -fig.lr * torch.linalg.solve(H + fig.damping * torch.eye(2).double(), g)
+    )
     torch.testing.assert_close(fig.gradient_step, -fig.gradient_lr * g)
     assert grad(lambda delta: quadratic_model(f, w, delta))(fig.stationary - w).abs().max() < 1e-9 * g.norm()
     assert fig.curvatures == pytest.approx(torch.linalg.eigvalsh(H).tolist())
     assert fig.damped_curvatures == pytest.approx([x + fig.damping for x in fig.curvatures])
     step = fig.newton_step if fig.direction == "newton" else fig.gradient_step
     model = f(w) + g @ step + step @ H @ step / 2
-    assert (fig.loss, fig.promised, fig.reached) == pytest.approx((f(w).item(), model.item(), f(w + step).item()), abs=1e-12)
+    assert (fig.loss, fig.promised, fig.reached) == pytest.approx(
+        (f(w).item(), model.item(), f(w + step).item()), abs=1e-12
+    )
     assert fig.ratio == pytest.approx((fig.loss - fig.reached) / (fig.loss - fig.promised))
 
 
@@ -81,7 +91,13 @@ def test_on_a_quadratic_the_model_keeps_its_promise_from_everywhere():
 
 
 @pytest.mark.parametrize(
-    "name, w, kind", [("himmelblau", (0.0, -0.5), "maximum"), ("himmelblau", (3.0, 0.2), "saddle"), ("himmelblau", (3.3, 2.2), "minimum"), ("saddle", (-1.5, 0.3), "saddle")]
+    "name, w, kind",
+    [
+        ("himmelblau", (0.0, -0.5), "maximum"),
+        ("himmelblau", (3.0, 0.2), "saddle"),
+        ("himmelblau", (3.3, 2.2), "minimum"),
+        ("saddle", (-1.5, 0.3), "saddle"),
+    ],
 )
 def test_the_stationary_point_is_named(name, w, kind):
     assert LocalModel(name, w=w).kind == kind
@@ -96,7 +112,12 @@ def test_damping_makes_a_saddle_a_minimum_by_way_of_a_singular_matrix():
     fig.damping = 1.0
     assert fig.newton_step is None and fig.stationary is not None
     assert all(map(math.isnan, (fig.promised, fig.reached, fig.ratio)))
-    with pytest.raises(ValueError, match=re.escape("H + μI is singular at w = [-1.2, 0.0], so Newton's step does not exist. Change damping, or move w.")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape(
+            "H + μI is singular at w = [-1.2, 0.0], so Newton's step does not exist. Change damping, or move w."
+        ),
+    ):
         fig.take()
     fig.take("gradient")
     assert fig.w == pytest.approx([-0.84, 0.0])
@@ -124,7 +145,10 @@ def test_the_text_alternative_states_the_result():
         "The gradient step ends at (2.88, 2): the model promises 1.6, the loss there is 0.495, 1.27 of the promised change."
     )
     fig = LocalModel("saddle", w=(-1.2, 0.0), damping=1.0)
-    assert "a saddle at (0, 0). Damping 1 makes the curvatures 0 and 2. H + μI is singular, so Newton's step does not exist. The gradient step" in fig.alt
+    assert (
+        "a saddle at (0, 0). Damping 1 makes the curvatures 0 and 2. H + μI is singular, so Newton's step does not exist. The gradient step"
+        in fig.alt
+    )
 
 
 def test_a_loss_of_the_readers_own_stands_alone():
@@ -165,11 +189,24 @@ def test_a_setting_outside_its_limits_is_named_at_once_and_later(name, value, me
 
 
 def test_an_unknown_surface_is_named():
-    with pytest.raises(TypeError, match=re.escape("Unknown surface 'bumps'. There are quadratic, saddle, himmelblau, rosenbrock, or give a function of w.")):
+    with pytest.raises(
+        TypeError,
+        match=re.escape(
+            "Unknown surface 'bumps'. There are quadratic, saddle, himmelblau, rosenbrock, or give a function of w."
+        ),
+    ):
         LocalModel("bumps")
-    with pytest.raises(ValueError, match=re.escape("This figure has the surfaces quadratic, saddle, himmelblau, rosenbrock, got 'bumps'.")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape("This figure has the surfaces quadratic, saddle, himmelblau, rosenbrock, got 'bumps'."),
+    ):
         LocalModel().surface = "bumps"
-    with pytest.raises(TypeError, match=re.escape("mine returned a result of the shape (2,) for w of shape (2,). A loss is a scalar tensor, of shape ().")):
+    with pytest.raises(
+        TypeError,
+        match=re.escape(
+            "mine returned a result of the shape (2,) for w of shape (2,). A loss is a scalar tensor, of shape ()."
+        ),
+    ):
         LocalModel(lambda w: w**2)
     with pytest.raises(ValueError, match=re.escape("direction must be 'newton' or 'gradient', got 'up'.")):
         LocalModel().take("up")

@@ -10,7 +10,7 @@ from figure_reading import show as shown
 from course_lib.formulas import quadratic
 from course_lib.formulas.second_order import quadratic_model
 from course_lib.widgets import LocalModel
-from course_lib.widgets.local_model import EXAMPLES
+from course_lib.widgets.local_model_examples import EXAMPLES
 
 STATE = ("surface", "w", "trail", "damping", "lr", "gradient_lr", "direction")
 BOXES = "node => JSON.stringify([...node.querySelectorAll('svg, label, button, td, .cf-local-key, .cf-local-note, .cf-walk, table')].map((n) => { const b = n.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }))"
@@ -33,7 +33,9 @@ def put(figure, **state):
 
 
 def state(figure) -> dict:
-    return dict(zip(STATE, figure.page.evaluate("names => names.map((name) => models[0].get(name))", list(STATE)), strict=True))
+    return dict(
+        zip(STATE, figure.page.evaluate("names => names.map((name) => models[0].get(name))", list(STATE)), strict=True)
+    )
 
 
 def there(figure) -> LocalModel:
@@ -52,8 +54,12 @@ def texts(figure, selector: str) -> list[str]:
 def points(figure, selector: str, domain) -> torch.Tensor:
     """The points of drawn lines with absolute coordinates, in the surface's."""
     paths = figure.host.locator(selector).evaluate_all("nodes => nodes.map((node) => node.getAttribute('d')).join('')")
-    pixels = torch.tensor([float(x) for x in re.findall(r"-?[\d.]+(?:e-?\d+)?", paths)], dtype=torch.float64).reshape(-1, 2)
-    return torch.stack([domain[0][0] + pixels[:, 0] * figure.pixel(domain), domain[1][1] - pixels[:, 1] * figure.pixel(domain)], 1)
+    pixels = torch.tensor([float(x) for x in re.findall(r"-?[\d.]+(?:e-?\d+)?", paths)], dtype=torch.float64).reshape(
+        -1, 2
+    )
+    return torch.stack(
+        [domain[0][0] + pixels[:, 0] * figure.pixel(domain), domain[1][1] - pixels[:, 1] * figure.pixel(domain)], 1
+    )
 
 
 def assert_number(text: str, x: float, loss: float):
@@ -84,8 +90,14 @@ def assert_right(figure):
         assert step is None or f"promised {numbers[0]}, reached {numbers[1]}, ratio {numbers[2]}" in alt
     rows = [[*map(shown, fig.curvatures), fig.kind], [*map(shown, fig.damped_curvatures), fig.damped_kind]]
     assert texts(figure, ".cf-local-bends td") == [*rows[0], *rows[1]]
-    cross = points(figure, ".cf-model > .cf-model-flat", domain) if figure.host.locator(".cf-model > .cf-model-flat").get_attribute("d") else []
-    inside = fig.stationary is not None and all(low <= x <= high for x, (low, high) in zip(fig.stationary.tolist(), domain, strict=True))
+    cross = (
+        points(figure, ".cf-model > .cf-model-flat", domain)
+        if figure.host.locator(".cf-model > .cf-model-flat").get_attribute("d")
+        else []
+    )
+    inside = fig.stationary is not None and all(
+        low <= x <= high for x, (low, high) in zip(fig.stationary.tolist(), domain, strict=True)
+    )
     assert bool(len(cross)) == inside
     if inside:
         half = 5 * figure.pixel(domain)
@@ -112,8 +124,12 @@ def test_the_curves_are_levels_of_the_model(shown_figure):
     figure = shown_figure()
     for place in PLACES:
         fig = there(put(figure, **place))
-        f, domain, w = EXAMPLES[fig.surface].formula, EXAMPLES[fig.surface].domain, torch.tensor(fig.w, dtype=torch.float64)
-        model = lambda z: quadratic_model(f, w, z - w)  # noqa: B023, E731
+        f, domain, w = (
+            EXAMPLES[fig.surface].formula,
+            EXAMPLES[fig.surface].domain,
+            torch.tensor(fig.w, dtype=torch.float64),
+        )
+        model = lambda z: quadratic_model(f, w, z - w)
         through = points(figure, ".cf-model-through[d^=M]:not(.cf-local-key *)", domain)
         (x0, x1), (y0, y1) = domain
         edge = 0.02 * (x1 - x0)
@@ -121,7 +137,9 @@ def test_the_curves_are_levels_of_the_model(shown_figure):
         assert len(seen) > 10
         for z in seen[::7]:  # within a pixel of the level of θ
             slope = torch.func.grad(model)(z).norm()
-            assert abs(model(z) - fig.loss) < slope * figure.pixel(domain) + fig.curvatures[1] * figure.pixel(domain) ** 2
+            assert (
+                abs(model(z) - fig.loss) < slope * figure.pixel(domain) + fig.curvatures[1] * figure.pixel(domain) ** 2
+            )
 
 
 def test_the_section_shows_both_curves_along_the_step(shown_figure):
@@ -142,7 +160,10 @@ def test_the_section_shows_both_curves_along_the_step(shown_figure):
     )
     for line, k in ((".cf-section g .cf-true-line", 0), (".cf-section g .cf-model-line", 1)):
         numbers = [float(x) for x in re.findall(r"-?[\d.]+", figure.host.locator(line).get_attribute("d"))]
-        assert min(math.hypot(x - marks[k][0], y - marks[k][1]) for x, y in zip(numbers[::2], numbers[1::2], strict=True)) < 4  # points of a line lie apart
+        assert (
+            min(math.hypot(x - marks[k][0], y - marks[k][1]) for x, y in zip(numbers[::2], numbers[1::2], strict=True))
+            < 4
+        )  # points of a line lie apart
 
 
 def test_a_loss_far_above_the_model_is_written_at_the_edge(shown_figure):
@@ -176,7 +197,9 @@ def test_the_buttons_walk_and_go_back(shown_figure):
     fig = LocalModel("himmelblau", w=(3.3, 2.2))
     slopes = [fig.gradient.norm().item()]
     for name in ("newton", "newton", "gradient", "newton"):
-        figure.host.get_by_role("button", name="Take Newton's step" if name == "newton" else "Take the gradient step").click()
+        figure.host.get_by_role(
+            "button", name="Take Newton's step" if name == "newton" else "Take the gradient step"
+        ).click()
         fig.take(name)
         slopes.append(fig.gradient.norm().item())
         assert state(figure.settle())["w"] == pytest.approx(fig.w, rel=1e-12)
@@ -184,7 +207,12 @@ def test_the_buttons_walk_and_go_back(shown_figure):
     assert texts(figure, ".cf-walk-cell > span") == [shown(x) for x in slopes]
     assert texts(figure, ".cf-walk-cell small") == ["start", "step 1", "step 2", "step 3", "step 4"]
     drawn = figure.paths(EXAMPLES["himmelblau"].domain)[0]
-    torch.testing.assert_close(drawn, torch.tensor([*fig.trail, fig.w], dtype=torch.float64), rtol=0, atol=0.1 * figure.pixel(EXAMPLES["himmelblau"].domain))
+    torch.testing.assert_close(
+        drawn,
+        torch.tensor([*fig.trail, fig.w], dtype=torch.float64),
+        rtol=0,
+        atol=0.1 * figure.pixel(EXAMPLES["himmelblau"].domain),
+    )
     for _ in range(2):
         figure.host.get_by_role("button", name="Back").click()
         fig.back()
@@ -244,7 +272,9 @@ def test_a_singular_matrix_is_said_in_words(shown_figure):
 
 def test_a_nearly_singular_matrix_is_said_in_words(shown_figure):
     figure = shown_figure(lambda w: 1e-8 * w[0] ** 2 / 2 + w[0] + w[1] ** 2 / 2, w=(0.5, 0.5))
-    assert texts(figure, ".cf-local-note") == ["H + μI is nearly singular, with the eigenvalue 1.0×10⁻⁸: Newton's step leads out of all bounds."]
+    assert texts(figure, ".cf-local-note") == [
+        "H + μI is nearly singular, with the eigenvalue 1.0×10⁻⁸: Newton's step leads out of all bounds."
+    ]
     assert texts(figure, "td[data-step=newton]") == ["none", "none", "none"]
 
 
@@ -254,8 +284,18 @@ def test_a_nearly_singular_matrix_is_said_in_words(shown_figure):
         ("saddle", (-1.2, 0.4), 0.0, "H + μI is indefinite: Newton's step aims at a saddle."),
         ("himmelblau", (0.0, -0.5), 0.0, "H + μI is negative definite: Newton's step climbs, toward a maximum."),
         ("himmelblau", (0.0, -0.5), 60.0, "H + μI is positive definite: Newton's step goes downhill at first."),
-        ("himmelblau", (3.0, 2.0), 0.0, "The gradient is 0: θ is a stationary point, and both steps have the length 0."),
-        ("saddle", (-1.2, 0.55), 0.0, "H + μI is indefinite: Newton's step aims at a saddle. It ends outside the picture, at (0, −3.60)."),
+        (
+            "himmelblau",
+            (3.0, 2.0),
+            0.0,
+            "The gradient is 0: θ is a stationary point, and both steps have the length 0.",
+        ),
+        (
+            "saddle",
+            (-1.2, 0.55),
+            0.0,
+            "H + μI is indefinite: Newton's step aims at a saddle. It ends outside the picture, at (0, −3.60).",
+        ),
     ],
 )
 def test_where_the_step_leads_is_said_in_words(shown_figure, surface, w, damping, words):
@@ -286,15 +326,32 @@ def test_the_keyboard_reaches_everything(shown_figure):
     for _ in range(15):
         figure.page.keyboard.press("Tab")
         reached.append(figure.page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()"))
-    surfaces, steps = ["quadratic", "saddle", "Himmelblau", "Rosenbrock"], ["Take Newton's step", "Take the gradient step", "Back", "Reset"]
-    assert reached == [*surfaces, "drag me", *steps, "Newton's step", "the gradient step", "damping", "lr", "gradient_lr", reached[-1]]
+    surfaces, steps = (
+        ["quadratic", "saddle", "Himmelblau", "Rosenbrock"],
+        ["Take Newton's step", "Take the gradient step", "Back", "Reset"],
+    )
+    assert reached == [
+        *surfaces,
+        "drag me",
+        *steps,
+        "Newton's step",
+        "the gradient step",
+        "damping",
+        "lr",
+        "gradient_lr",
+        reached[-1],
+    ]
 
 
 @pytest.mark.parametrize("width", [900, 600, 390])
 def test_nothing_jumps_and_nothing_is_cut(shown_figure, width):
     figure = shown_figure(viewport={"width": width, "height": 900})
     before = figure.host.evaluate(BOXES)
-    for place in [*PLACES, {"surface": "saddle", "w": [-1.2, 0.0], "damping": 1.0}, {"surface": "saddle", "w": [-1.2, 0.5773], "damping": 0.0, "lr": 1.0}]:
+    for place in [
+        *PLACES,
+        {"surface": "saddle", "w": [-1.2, 0.0], "damping": 1.0},
+        {"surface": "saddle", "w": [-1.2, 0.5773], "damping": 0.0, "lr": 1.0},
+    ]:
         put(figure, **place)
         assert figure.host.evaluate(BOXES) == before, place
         wide = "nodes => nodes.filter((n) => n.scrollWidth > n.clientWidth + 1).map((n) => n.textContent)"

@@ -41,8 +41,12 @@ def assert_pixels(figure, fig, at_least=1000, places=None):
 MAPS = {
     "Adam over rates and decays": lambda: Map(adam, rosenbrock, x="lr", y="beta1", steps=60, goal=1.0),
     "momentum over start points": lambda: Map(momentum, himmelblau, x="w0", y="w1", steps=60, lr=0.03, view="minimum"),
-    "gradient descent over a surface's and a rule's number": lambda: Map(gradient_descent, quadratic, x="condition_number", y="lr", steps=60),
-    "momentum over a start and a rate, by the loss": lambda: Map(momentum, saddle, x="w1", y="lr", steps=40, view="loss"),
+    "gradient descent over a surface's and a rule's number": lambda: Map(
+        gradient_descent, quadratic, x="condition_number", y="lr", steps=60
+    ),
+    "momentum over a start and a rate, by the loss": lambda: Map(
+        momentum, saddle, x="w1", y="lr", steps=40, view="loss"
+    ),
     "a moving minimum": lambda: Map(momentum, rosenbrock, x="a", y="lr", steps=60, goal=0.1, y_range=(1e-4, 1e-1)),
 }
 
@@ -66,7 +70,9 @@ def test_without_graphics_it_is_computed_in_javascript(show_without_graphics):
 def test_a_context_that_is_lost_is_replaced(show_map):
     fig = MAPS["momentum over start points"]()
     figure = show_map(fig, **SMALL)
-    figure.page.evaluate("globalThis[Symbol.for('course_lib.widgets.map_gpu')].gl.getExtension('WEBGL_lose_context').loseContext()")
+    figure.page.evaluate(
+        "globalThis[Symbol.for('course_lib.widgets.map_gpu')].gl.getExtension('WEBGL_lose_context').loseContext()"
+    )
     figure.page.wait_for_function("(box) => box.state.machine === 'worker'", arg=plot(figure).element_handle())
     assert_pixels(at_rest(figure), fig, at_least=10_000)
     figure.move("lr", 0.3)
@@ -94,11 +100,13 @@ def test_the_colors_are_those_of_the_legend(show_map):
     fig = Map(momentum, himmelblau, x="w0", y="lr", steps=60)
     figure = show_map(fig, **SMALL)
     got = drawn(figure)
-    for view in ("steps", "loss"):
-        figure.page.evaluate("(view) => models[0].set('view', view)", view)
+    for shown in ("steps", "loss"):
+        figure.page.evaluate("(view) => models[0].set('view', view)", shown)
         painted = colors(figure.settle())
-        chips = figure.host.locator(".cf-map-legend-part:not(.cf-hidden) .cf-map-chip").evaluate_all("nodes => nodes.map((n) => getComputedStyle(n).backgroundColor.match(/\\d+/g).map(Number))")
-        kinds = [(fig.steps < got.steps) & ~got.lost, got.lost] if view == "steps" else [got.lost]
+        chips = figure.host.locator(".cf-map-legend-part:not(.cf-hidden) .cf-map-chip").evaluate_all(
+            "nodes => nodes.map((n) => getComputedStyle(n).backgroundColor.match(/\\d+/g).map(Number))"
+        )
+        kinds = [(fig.steps < got.steps) & ~got.lost, got.lost] if shown == "steps" else [got.lost]
         for chip, kind in zip(chips, kinds, strict=True):
             assert kind.any()
             assert (painted[kind][:, :3] == torch.tensor(chip)).all()
@@ -117,7 +125,9 @@ def test_a_press_moves_the_ring_and_draws_its_run(show_map):
     (start,) = traits(figure.settle(), "start")
     assert start == pytest.approx([-6 + 12 * 0.3, -6 + 12 * 0.7], abs=12 / box["width"])
     path = sweep(momentum, himmelblau, start, fig.steps, lr=0.03)[:, 0]
-    assert figure.paths(((-6, 6), (-6, 6)))[0] == pytest.approx(path.float(), abs=0.06 * figure.pixel(((-6, 6), (-6, 6))))
+    assert figure.paths(((-6, 6), (-6, 6)))[0] == pytest.approx(
+        path.float(), abs=0.06 * figure.pixel(((-6, 6), (-6, 6)))
+    )
     assert view(figure) == [[-6, 6], [-6, 6]]
 
 
@@ -202,7 +212,10 @@ def test_zooming_in_and_out(show_map, zoom):
         turn(-100)
         figure.page.keyboard.up("Control")
     closer = view(figure.settle())
-    assert before[0][0] < closer[0][0] < closer[0][1] < before[0][1] and before[1][0] < closer[1][0] < closer[1][1] < before[1][1]
+    assert (
+        before[0][0] < closer[0][0] < closer[0][1] < before[0][1]
+        and before[1][0] < closer[1][0] < closer[1][1] < before[1][1]
+    )
     assert_pixels(at_rest(figure), follow(figure, fig), at_least=20_000)
     ring.press("-")
     ring.press("0")
@@ -228,7 +241,10 @@ def test_two_fingers_pinch_and_one_drags(show_map):
     finger = figure.page.context.new_cdp_session(figure.page)
 
     def touch(kind, *points):
-        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": px, "y": py, "id": k} for k, (px, py) in enumerate(points)]})
+        finger.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": px, "y": py, "id": k} for k, (px, py) in enumerate(points)]},
+        )
 
     touch("touchStart", (x - 40, y), (x + 40, y))
     for d in (50, 60, 70, 80):
@@ -279,7 +295,14 @@ def test_a_change_from_python_moves_the_figure(show_map):
     assert figure.value("lr") == 0.01
 
 
-@pytest.mark.parametrize("bounds, words", [([2, 2], "The range of start x is empty: from 2 to 2."), ([3, 1], "The range of start x is inverted: from 3 to 1."), ([-1e9, 0], "leaves what is allowed")])
+@pytest.mark.parametrize(
+    "bounds, words",
+    [
+        ([2, 2], "The range of start x is empty: from 2 to 2."),
+        ([3, 1], "The range of start x is inverted: from 3 to 1."),
+        ([-1e9, 0], "leaves what is allowed"),
+    ],
+)
 def test_a_range_that_is_none_is_said(show_map, bounds, words):
     figure = show_map(MAPS["momentum over start points"]())
     figure.page.evaluate("(bounds) => models[0].set('x_range', bounds)", bounds)
@@ -312,8 +335,25 @@ def test_the_keyboard_reaches_everything(show_map):
     reached = []
     for _ in range(12):
         figure.page.keyboard.press("Tab")
-        reached.append(figure.page.evaluate("document.activeElement.name || document.activeElement.getAttribute('aria-label')?.split('.')[0] || document.activeElement.textContent.trim()"))
-    assert reached == ["steps", "final loss", "which minimum", "Setting of the run", "+", "−", "Whole map", "lr", "momentum", "steps", "goal", "Reset"]
+        reached.append(
+            figure.page.evaluate(
+                "document.activeElement.name || document.activeElement.getAttribute('aria-label')?.split('.')[0] || document.activeElement.textContent.trim()"
+            )
+        )
+    assert reached == [
+        "steps",
+        "final loss",
+        "which minimum",
+        "Setting of the run",
+        "+",
+        "−",
+        "Whole map",
+        "lr",
+        "momentum",
+        "steps",
+        "goal",
+        "Reset",
+    ]
 
 
 @pytest.mark.parametrize("width", [900, 390])

@@ -44,7 +44,9 @@ def test_the_budget_is_steps_or_examples():
     examples = MiniBatch(budget="examples", epochs=3, B=8).batches
     assert [len(examples[run]) for run in RUNS] == [3, 24, 192]
     assert {sum(map(len, batches)) for batches in examples.values()} == {3 * N}
-    assert sum(map(len, MiniBatch(epochs=3, B=10, sampling="with replacement").batches["mini-batch"])) == 200  # the first multiple of 10 that is enough
+    assert (
+        sum(map(len, MiniBatch(epochs=3, B=10, sampling="with replacement").batches["mini-batch"])) == 200
+    )  # the first multiple of 10 that is enough
 
 
 def test_a_batch_of_all_is_the_full_batch_unless_examples_are_drawn_twice():
@@ -69,7 +71,9 @@ def test_settings_can_be_read_set_and_observed():
     fig.observe(lambda change: seen.append(change["name"]), ["B", "lr", "seed"])
     before = fig.paths
     fig.seed = 2
-    assert torch.equal(before["full batch"], fig.paths["full batch"]) and not torch.equal(before["mini-batch"], fig.paths["mini-batch"])
+    assert torch.equal(before["full batch"], fig.paths["full batch"]) and not torch.equal(
+        before["mini-batch"], fig.paths["mini-batch"]
+    )
     fig.B, fig.lr = 32, 0.05
     assert seen == ["seed", "B", "lr"] and len(fig.paths["mini-batch"]) == 11
 

@@ -5,7 +5,7 @@ import torch
 from figure_reading import show as shown
 
 from course_lib.experiments.batches import SAMPLING
-from course_lib.formulas.minibatch import excess_loss, example_gradients, gradient_covariance
+from course_lib.formulas.minibatch import example_gradients, excess_loss, gradient_covariance
 from course_lib.widgets import MiniBatch
 from course_lib.widgets.mini_batch import PROBLEMS, RUNS
 

@@ -7,7 +7,20 @@ import zlib
 import pytest
 import torch
 
-from course_lib.formulas import RULES, SECOND_ORDER, SURFACES, adam, bfgs, gradient_descent, lion, momentum, newton, quadratic, rprop, saddle
+from course_lib.formulas import (
+    RULES,
+    SECOND_ORDER,
+    SURFACES,
+    adam,
+    bfgs,
+    gradient_descent,
+    lion,
+    momentum,
+    newton,
+    quadratic,
+    rprop,
+    saddle,
+)
 from course_lib.formulas.signature import signature
 from course_lib.widgets import Race
 from course_lib.widgets.race import GROUPS, RATES, best, good_decades
@@ -68,9 +81,13 @@ def test_a_run_that_passes_the_goal_and_leaves_has_not_arrived():
 
 def test_every_rule_and_every_surface_can_be_raced():
     fig = Race()
-    assert set(fig.chosen) == {r.__name__ for title, group in GROUPS.items() if title != "beyond the lecture" for r in group}
+    assert set(fig.chosen) == {
+        r.__name__ for title, group in GROUPS.items() if title != "beyond the lecture" for r in group
+    }
     assert [*fig.spec["surfaces"]] == [*SURFACES]
-    assert {name for group in fig.spec["groups"] for name in group["rules"]} == {r.__name__ for group in GROUPS.values() for r in group}
+    assert {name for group in fig.spec["groups"] for name in group["rules"]} == {
+        r.__name__ for group in GROUPS.values() for r in group
+    }
     assert set(fig.spec["rules"]) <= set(RULES) | set(SECOND_ORDER)
     assert {name for name, rule in fig.spec["rules"].items() if rule["lr"] is None} == {"newton", "bfgs", "lbfgs"}
     assert fig.spec["rules"]["lion"]["hyper"]["decay"] == 0.0

@@ -5,7 +5,18 @@ import math
 import pytest
 from figure_reading import show as shown
 
-from course_lib.formulas import adam, adagrad, bfgs, gradient_descent, lion, momentum, newton, quadratic, rosenbrock, saddle
+from course_lib.formulas import (
+    adagrad,
+    adam,
+    bfgs,
+    gradient_descent,
+    lion,
+    momentum,
+    newton,
+    quadratic,
+    rosenbrock,
+    saddle,
+)
 from course_lib.widgets import Race
 from course_lib.widgets.controls import label
 from course_lib.widgets.race import RATES
@@ -31,7 +42,9 @@ def rest(figure):
 
 
 def get(figure, *names):
-    return figure.page.evaluate("names => Object.fromEntries(names.map((name) => [name, models[0].get(name)]))", list(names))
+    return figure.page.evaluate(
+        "names => Object.fromEntries(names.map((name) => [name, models[0].get(name)]))", list(names)
+    )
 
 
 def standings(figure) -> list[tuple[str, str, str]]:
@@ -57,7 +70,10 @@ def assert_shown(figure, there):
         number = "diverged" if math.isnan(x.steps) else shown(x.above) if math.isinf(x.steps) else f"{x.steps:.0f}"
         want.append((label(x.rule), number, "no rate" if x.lr is None else f"η {x.lr:g}"))
     assert standings(figure) == want
-    kinds = [["cf-lost" if math.isnan(n) else "cf-late" if math.isinf(n) else "arrives" for n in row.tolist()] for row in there.map.values()]
+    kinds = [
+        ["cf-lost" if math.isnan(n) else "cf-late" if math.isinf(n) else "arrives" for n in row.tolist()]
+        for row in there.map.values()
+    ]
     assert cells(figure) == kinds
 
 
@@ -75,7 +91,9 @@ def test_tuning_turns_the_order_around(show, computed):
     before = [row[0] for row in standings(rest(figure))]
     figure.host.get_by_role("button", name="tuned").click()
     after = [row[0] for row in standings(rest(figure))]
-    assert before.index("gradient descent") < before.index("Adagrad") and after.index("Adagrad") < after.index("gradient descent")
+    assert before.index("gradient descent") < before.index("Adagrad") and after.index("Adagrad") < after.index(
+        "gradient descent"
+    )
     assert_shown(figure, computed)
 
 
@@ -103,7 +121,10 @@ def test_sliders_chips_and_reset(show, computed):
 def test_the_ring_moves_the_start(show, computed):
     (figure,) = show(race()).figures
     rest(figure)
-    x, y = figure.ring.first.locator(".cf-ring").bounding_box()["x"] + 8, figure.ring.first.locator(".cf-ring").bounding_box()["y"] + 8
+    x, y = (
+        figure.ring.first.locator(".cf-ring").bounding_box()["x"] + 8,
+        figure.ring.first.locator(".cf-ring").bounding_box()["y"] + 8,
+    )
     figure.page.mouse.move(x, y)
     figure.page.mouse.down()
     figure.page.mouse.move(x + 100, y + 40, steps=8)
@@ -133,7 +154,11 @@ def test_a_cell_shows_its_run_alone(show):
     assert get(figure, "picked")["picked"] == ["gradient_descent", column]
     assert curves.count() == 1
     steps = fig.map["gradient_descent"][column]
-    assert figure.host.locator(".cf-race-say").inner_text().startswith(f"gradient descent at η = 0.1: {steps:.0f} steps to ")
+    assert (
+        figure.host.locator(".cf-race-say")
+        .inner_text()
+        .startswith(f"gradient descent at η = 0.1: {steps:.0f} steps to ")
+    )
     press(figure, 1, column + 4)
     assert "diverged at step" in figure.host.locator(".cf-race-say").inner_text()
     press(figure, 1, column + 4)
@@ -171,7 +196,9 @@ def test_keys_and_buttons_faster_than_frames_all_count(show):
     before = get(figure, "chosen")["chosen"]
     chips = figure.host.locator(".cf-chip:not(.cf-chip-group)")
     chips.evaluate_all("nodes => nodes.slice(0, 2).forEach((node) => node.click())")
-    assert get(rest(figure), "chosen")["chosen"] == [name for name in before if name not in ("gradient_descent", "momentum")]
+    assert get(rest(figure), "chosen")["chosen"] == [
+        name for name in before if name not in ("gradient_descent", "momentum")
+    ]
 
 
 def test_the_scrubber_shows_the_race_at_a_step(show):
@@ -185,7 +212,9 @@ def test_the_scrubber_shows_the_race_at_a_step(show):
 def test_a_change_from_python_moves_the_figure(show, computed):
     (figure,) = show(race()).figures
     rest(figure)
-    figure.page.evaluate("models[0].set('surface', 'rosenbrock'); models[0].set('start', [0.5, 2]); models[0].set('mode', 'tuned')")
+    figure.page.evaluate(
+        "models[0].set('surface', 'rosenbrock'); models[0].set('start', [0.5, 2]); models[0].set('mode', 'tuned')"
+    )
     assert_shown(figure, computed)
 
 
@@ -211,10 +240,17 @@ def test_nothing_jumps_and_a_phone_is_wide_enough(show):
         (figure,) = show(race(), viewport={"width": width, "height": 1400}).figures
         box = "node => JSON.stringify([...node.querySelectorAll('.cf-contour-plot, .cf-loss-plot, .cf-race-map, label, button')].map((n) => { const b = n.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }))"
         before = rest(figure).host.evaluate(box)
-        for act in (lambda: figure.move("goal", 0.1), lambda: figure.move("steps", 0.0), lambda: figure.move("steps", 0.9), lambda: figure.host.get_by_role("button", name="tuned").click()):
+        for act in (
+            lambda: figure.move("goal", 0.1),
+            lambda: figure.move("steps", 0.0),
+            lambda: figure.move("steps", 0.9),
+            lambda: figure.host.get_by_role("button", name="tuned").click(),
+        ):
             act()
             assert rest(figure).host.evaluate(box) == before, f"{width} px wide"
         for name in ("Rosenbrock", "saddle"):
             figure.host.get_by_role("button", name=name, exact=True).click()
-            assert rest(figure).host.locator(".cf-race-map").bounding_box()["y"] == pytest.approx(figure.host.locator(".cf-race-map").bounding_box()["y"], abs=1)
+            assert rest(figure).host.locator(".cf-race-map").bounding_box()["y"] == pytest.approx(
+                figure.host.locator(".cf-race-map").bounding_box()["y"], abs=1
+            )
         assert figure.page.evaluate("document.documentElement.scrollWidth") <= width

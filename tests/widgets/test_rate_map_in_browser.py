@@ -8,7 +8,9 @@ from course_lib.widgets import RateMap
 
 def setting(figure) -> dict[str, float]:
     names = ("lr", "momentum", "condition_number")
-    return dict(zip(names, figure.page.evaluate("names => names.map((name) => models[0].get(name))", list(names)), strict=True))
+    return dict(
+        zip(names, figure.page.evaluate("names => names.map((name) => models[0].get(name))", list(names)), strict=True)
+    )
 
 
 def number(figure) -> str:
@@ -38,7 +40,15 @@ def pixels(figure) -> str:
 def test_its_numbers_are_those_of_the_formulas(show):
     (figure,) = show(RateMap(10, lr=0.3, momentum=0.5)).figures
     assert_numbers(figure)
-    for name, place in (("lr", 0.9), ("lr", 0.55), ("momentum", 0.95), ("condition_number", 1.0), ("momentum", 0.0), ("lr", 1.0), ("condition_number", 0.0)):
+    for name, place in (
+        ("lr", 0.9),
+        ("lr", 0.55),
+        ("momentum", 0.95),
+        ("condition_number", 1.0),
+        ("momentum", 0.0),
+        ("lr", 1.0),
+        ("condition_number", 0.0),
+    ):
         assert_numbers(figure.move(name, place))
 
 
@@ -49,7 +59,9 @@ def test_the_button_goes_to_the_best_setting(show):
         figure.host.get_by_role("button", name="Go to the best").click()
         figure.settle()
         root = kappa**0.5
-        assert setting(figure) == pytest.approx({"lr": 1 / root, "momentum": ((root - 1) / (root + 1)) ** 2, "condition_number": kappa})
+        assert setting(figure) == pytest.approx(
+            {"lr": 1 / root, "momentum": ((root - 1) / (root + 1)) ** 2, "condition_number": kappa}
+        )
         assert_numbers(figure)
     figure.host.get_by_role("button", name="Reset").click()
     assert setting(figure) == {"lr": 0.05, "momentum": 0.5, "condition_number": 10.0}
@@ -72,8 +84,17 @@ def test_the_map_can_be_measured(show):
 def test_the_map_is_empty_where_momentum_diverges(show, view):
     fig = RateMap(10, view=view)
     (figure,) = show(fig).figures
-    for lr, momentum, empty in ((0.01, 0.5, False), (0.3, 0.5, False), (3.0, 0.5, True), (3.0, 0.9, False), (90.0, 0.5, True), (90.0, 0.0, True)):
-        u, v = figure.page.evaluate("([lr, m]) => [Math.log(lr / 1e-3) / Math.log(1e5), Math.log(1 - m) / Math.log(0.01)]", [lr, momentum])
+    for lr, momentum, empty in (
+        (0.01, 0.5, False),
+        (0.3, 0.5, False),
+        (3.0, 0.5, True),
+        (3.0, 0.9, False),
+        (90.0, 0.5, True),
+        (90.0, 0.0, True),
+    ):
+        u, v = figure.page.evaluate(
+            "([lr, m]) => [Math.log(lr / 1e-3) / Math.log(1e5), Math.log(1 - m) / Math.log(0.01)]", [lr, momentum]
+        )
         alpha = figure.host.locator("canvas").evaluate(
             "(canvas, [u, v]) => canvas.getContext('2d').getImageData(Math.min(canvas.width - 1, u * canvas.width), Math.min(canvas.height - 1, (1 - v) * canvas.height), 1, 1).data[3]",
             [u, v],
@@ -91,7 +112,9 @@ def test_the_ring_by_mouse_by_tap_and_by_keys(show):
     assert figure.settle().ring_center() == pytest.approx((x + 60, y - 40), abs=2)
     assert_numbers(figure)
     figure.page.mouse.click(x, y - 100)
-    assert figure.settle().ring_center() == pytest.approx((x, y - 100), abs=3)  # momentum is rounded to two digits of 1 - m
+    assert figure.settle().ring_center() == pytest.approx(
+        (x, y - 100), abs=3
+    )  # momentum is rounded to two digits of 1 - m
     assert_numbers(figure)
     place = ring_place(figure)
     for key in ("ArrowRight", "Shift+ArrowRight", "ArrowDown", "Shift+ArrowDown"):
@@ -113,7 +136,9 @@ def test_the_ring_stays_on_the_map(show):
 def test_a_change_from_python_moves_the_figure(show):
     (figure,) = show(RateMap(10)).figures
     before = pixels(figure)
-    figure.page.evaluate("models[0].set('lr', 0.5); models[0].set('condition_number', 100); models[0].set('view', 'measured')")
+    figure.page.evaluate(
+        "models[0].set('lr', 0.5); models[0].set('condition_number', 100); models[0].set('view', 'measured')"
+    )
     assert figure.settle().value("lr") == 0.5
     assert figure.value("condition_number") == 100
     assert pixels(figure) != before

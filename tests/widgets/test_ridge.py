@@ -10,11 +10,16 @@ from course_lib.formulas.regularization import bowl, l2_penalty
 from course_lib.widgets import Ridge
 
 
-@pytest.mark.parametrize("settings", [{}, {"decay": 20.0}, {"condition_number": 300.0, "angle": 70.0}, {"minimum": (-1.0, 1.5), "decay": 0.03}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"decay": 20.0}, {"condition_number": 300.0, "angle": 70.0}, {"minimum": (-1.0, 1.5), "decay": 0.03}],
+)
 def test_the_solution_is_where_the_slope_of_loss_and_penalty_is_zero(settings):
     fig = Ridge(**settings)
     x, y = fig.minimum
-    slope = grad(lambda w: bowl(w, x=x, y=y, condition_number=fig.condition_number, angle=fig.angle) + l2_penalty(w, fig.decay))
+    slope = grad(
+        lambda w: bowl(w, x=x, y=y, condition_number=fig.condition_number, angle=fig.angle) + l2_penalty(w, fig.decay)
+    )
     assert slope(fig.solution).abs().max() < 1e-12
     assert fig.shares == pytest.approx((1 / (1 + fig.decay), fig.condition_number / (fig.condition_number + fig.decay)))
 
@@ -52,8 +57,16 @@ def test_a_change_later_moves_the_solution():
         ("lr", math.nan, "momentum_l2's lr must be at least 0 and finite, got nan."),
         ("condition_number", 0.5, "bowl's condition_number must be at least 1 and finite, got 0.5."),
         ("momentum", 1.0, "momentum_l2's momentum must be at least 0 and below 1, got 1.0."),
-        ("start", [9.0, 0.0], r"start must be two numbers in the picture, x from -2.5 to 2.5 and y from -2 to 2, got \[9.0, 0.0\]."),
-        ("minimum", [1.0], r"minimum must be two numbers in the picture, x from -2.5 to 2.5 and y from -2 to 2, got \[1.0\]."),
+        (
+            "start",
+            [9.0, 0.0],
+            r"start must be two numbers in the picture, x from -2.5 to 2.5 and y from -2 to 2, got \[9.0, 0.0\].",
+        ),
+        (
+            "minimum",
+            [1.0],
+            r"minimum must be two numbers in the picture, x from -2.5 to 2.5 and y from -2 to 2, got \[1.0\].",
+        ),
         ("steps", 0, "steps must be a whole number from 1 to 1000, got 0."),
     ],
 )

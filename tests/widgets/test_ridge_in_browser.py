@@ -16,7 +16,11 @@ from course_lib.widgets.ridge import DOMAIN, SLIDERS
 def there(figure) -> Ridge:
     """The same figure in Python, at the setting where the browser's stands."""
     names = [*SLIDERS, "start", "minimum"]
-    return Ridge(**dict(zip(names, figure.page.evaluate("names => names.map((name) => models[0].get(name))", names), strict=True)))
+    return Ridge(
+        **dict(
+            zip(names, figure.page.evaluate("names => names.map((name) => models[0].get(name))", names), strict=True)
+        )
+    )
 
 
 def assert_right(figure):
@@ -31,14 +35,24 @@ def assert_right(figure):
     x, y = fig.solution.tolist()
     assert f"moves it to {shown(x)}, {shown(y)}. Its norm is {shown(100 * norm)}%" in contour
     along, across = fig.shares
-    assert f"along the valley {shown(100 * along)}%, across it {shown(100 * across)}%, of the norm {shown(100 * norm)}%." in shares
-    torch.testing.assert_close(place(figure, ".cf-ridge-marks .cf-solution", 1) + torch.tensor([6 * figure.pixel(DOMAIN), 0]), fig.solution, rtol=0, atol=0.01)
+    assert (
+        f"along the valley {shown(100 * along)}%, across it {shown(100 * across)}%, of the norm {shown(100 * norm)}%."
+        in shares
+    )
+    torch.testing.assert_close(
+        place(figure, ".cf-ridge-marks .cf-solution", 1) + torch.tensor([6 * figure.pixel(DOMAIN), 0]),
+        fig.solution,
+        rtol=0,
+        atol=0.01,
+    )
 
 
 def place(figure, selector: str, point: int) -> torch.Tensor:
     """A point of a drawn line in the surface's coordinates, the first one is number 1."""
     back, pixel = figure.host.locator(".cf-back"), figure.pixel(DOMAIN)
-    numbers = [float(x) for x in re.findall(r"-?[\d.]+(?:e-?\d+)?", figure.host.locator(selector).first.get_attribute("d"))]
+    numbers = [
+        float(x) for x in re.findall(r"-?[\d.]+(?:e-?\d+)?", figure.host.locator(selector).first.get_attribute("d"))
+    ]
     x, y = numbers[2 * point - 2 : 2 * point]
     assert back.count() == 1
     return torch.tensor([DOMAIN[0][0] + x * pixel, DOMAIN[1][1] - y * pixel], dtype=torch.float64)
@@ -52,7 +66,15 @@ def center(figure, selector: str) -> tuple[float, float]:
 def test_its_numbers_are_those_of_the_formulas(show):
     (figure,) = show(Ridge()).figures
     assert_right(figure)
-    for name, where in (("decay", 0.7), ("momentum", 0.2), ("angle", 0.9), ("condition_number", 0.5), ("lr", 0.6), ("decay", 0.0), ("decay", 0.1)):
+    for name, where in (
+        ("decay", 0.7),
+        ("momentum", 0.2),
+        ("angle", 0.9),
+        ("condition_number", 0.5),
+        ("lr", 0.6),
+        ("decay", 0.0),
+        ("decay", 0.1),
+    ):
         assert_right(figure.move(name, where))
 
 
@@ -70,8 +92,16 @@ def test_the_circle_the_contour_and_the_trace_meet_at_the_minimum(show):
         lines = [figure.host.locator(f".cf-{name}").get_attribute("d") for name in ("circle", "touching", "trace")]
         for line in lines:
             pixels = torch.tensor([float(x) for x in re.findall(r"-?[\d.]+", line)], dtype=torch.float64).reshape(-1, 2)
-            points = torch.stack([DOMAIN[0][0] + pixels[:, 0] * figure.pixel(DOMAIN), DOMAIN[1][1] - pixels[:, 1] * figure.pixel(DOMAIN)], 1)
-            assert (points - solution).norm(dim=1).min() < 0.06  # as near as the points of a drawn line are to each other
+            points = torch.stack(
+                [
+                    DOMAIN[0][0] + pixels[:, 0] * figure.pixel(DOMAIN),
+                    DOMAIN[1][1] - pixels[:, 1] * figure.pixel(DOMAIN),
+                ],
+                1,
+            )
+            assert (points - solution).norm(
+                dim=1
+            ).min() < 0.06  # as near as the points of a drawn line are to each other
 
 
 @pytest.mark.parametrize("ring, trait", [(".cf-start:not(.cf-data)", "start"), (".cf-data", "minimum")])
@@ -101,7 +131,10 @@ def test_reset_brings_everything_back(show):
     figure.page.evaluate("models[0].set('minimum', [-1, 1]); models[0].set('start', [0, 0])")
     figure.settle().host.get_by_role("button", name="Reset").click()
     figure.settle()
-    assert figure.host.locator("svg").evaluate_all("nodes => nodes.map((node) => node.getAttribute('aria-label'))") == first
+    assert (
+        figure.host.locator("svg").evaluate_all("nodes => nodes.map((node) => node.getAttribute('aria-label'))")
+        == first
+    )
     assert_right(figure)
 
 

@@ -16,14 +16,18 @@ def test_on_a_quadratic_b_is_the_inverse_hessian_after_two_steps(xi, angle):
     assert fig.errors[0] > 0.9 and fig.errors[1] > 1e-4 and fig.errors[2:].max() < 1e-9
     assert fig.path[2].norm() < 1e-9
     H = torch.linalg.inv(fig.B[2])
-    torch.testing.assert_close(torch.linalg.eigvalsh(H), torch.tensor([1.0, 20.0], dtype=torch.float64), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        torch.linalg.eigvalsh(H), torch.tensor([1.0, 20.0], dtype=torch.float64), rtol=1e-6, atol=0
+    )
 
 
 def test_on_rosenbrock_b_approaches_the_inverse_hessian():
     for search, steps in (("exact", 23), ("Wolfe", 37)):
         fig = SecantEllipse(rosenbrock, search=search, steps=steps)
         assert (fig.path[-1] - 1).norm() < 1e-7 and fig.errors[-1] < 1e-2
-        torch.testing.assert_close(fig.B[-1], inverse_hessian(rosenbrock, torch.ones(2, dtype=torch.float64)), rtol=0.02, atol=1e-4)
+        torch.testing.assert_close(
+            fig.B[-1], inverse_hessian(rosenbrock, torch.ones(2, dtype=torch.float64)), rtol=0.02, atol=1e-4
+        )
 
 
 def test_a_change_later_is_followed():
@@ -32,7 +36,9 @@ def test_a_change_later_is_followed():
     fig.search, fig.start = "Wolfe", [1.0, 1.0]
     assert not torch.equal(fig.path, before) and fig.path[0].tolist() == [1.0, 1.0]
     fig.condition_number = 50.0
-    torch.testing.assert_close(torch.linalg.eigvalsh(fig.B[-1])[0], torch.tensor(0.02, dtype=torch.float64), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        torch.linalg.eigvalsh(fig.B[-1])[0], torch.tensor(0.02, dtype=torch.float64), rtol=1e-3, atol=0
+    )
 
 
 def test_the_text_alternative_states_the_result():

@@ -26,7 +26,9 @@ def there(figure, surface) -> SecantEllipse:
     """The figure in Python, at the setting where the browser's stands."""
     names = ["xi", "start", "step", "search"] + (["condition_number", "angle"] if surface is quadratic else [])
     fig = python(surface)
-    for name, value in zip(names, figure.page.evaluate("names => names.map((name) => models[0].get(name))", names), strict=True):
+    for name, value in zip(
+        names, figure.page.evaluate("names => names.map((name) => models[0].get(name))", names), strict=True
+    ):
         setattr(fig, name, value)
     return fig
 
@@ -55,7 +57,9 @@ def assert_right(figure, surface):
     levels = torch.einsum("ni,ij,nj->n", d, torch.linalg.inv(B), d)
     assert (levels.std() / levels.mean()) < 0.1  # a drawn point is exact to 0.05 pixels
     x, y = d.T
-    assert ((x * y.roll(-1) - y * x.roll(-1)).sum() / 2).abs() == pytest.approx(torch.pi * fig.spec["size"] ** 2, rel=0.02)
+    assert ((x * y.roll(-1) - y * x.roll(-1)).sum() / 2).abs() == pytest.approx(
+        torch.pi * fig.spec["size"] ** 2, rel=0.02
+    )
 
 
 def test_its_numbers_are_those_of_the_formulas_on_a_quadratic(show):
@@ -80,7 +84,11 @@ def test_where_the_curvature_is_negative_there_is_no_ellipse(show):
         curved = bool(eigenvalues(inverse_hessian(rosenbrock, path[step]))[0] > 0)
         found.add(curved)
         assert bool(figure.host.locator(".cf-ellipse-h").get_attribute("d")) == curved
-        assert ("no ellipse" in figure.alt()[0]) == ("no ellipse" in figure.host.locator(".cf-no-ellipse").text_content()) == (not curved)
+        assert (
+            ("no ellipse" in figure.alt()[0])
+            == ("no ellipse" in figure.host.locator(".cf-no-ellipse").text_content())
+            == (not curved)
+        )
     assert found == {True, False}
 
 
@@ -131,7 +139,10 @@ def test_nothing_jumps_and_a_phone_is_wide_enough(show):
     for settings in (QUADRATIC, BENT):
         for width in (900, 390):
             (figure,) = show(SecantEllipse(**settings), viewport={"width": width, "height": 1100}).figures
-            parts, place = "[...node.querySelectorAll('svg, label, button, .cf-result, p')]", "const b = n.getBoundingClientRect(); return [b.x, b.y, b.width, b.height];"
+            parts, place = (
+                "[...node.querySelectorAll('svg, label, button, .cf-result, p')]",
+                "const b = n.getBoundingClientRect(); return [b.x, b.y, b.width, b.height];",
+            )
             box = f"node => JSON.stringify({parts}.map((n) => {{ {place} }}))"
             before = figure.host.evaluate(box)
             for name in ("xi", "step"):

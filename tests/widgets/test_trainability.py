@@ -21,11 +21,15 @@ def test_values_are_runs_of_train_many_in_single_precision():
     assert found.lost.shape == (5, 7) and 0 < found.lost.double().mean() < 1
     for row in range(5):
         for column in range(0, 7, 2):
-            losses = train_many(two_rates, task(3, 2), 25, dtype=torch.float32, lr_1=x[column].item(), lr_2=y[row].item(), scale=0.8)[:, 0]
+            losses = train_many(
+                two_rates, task(3, 2), 25, dtype=torch.float32, lr_1=x[column].item(), lr_2=y[row].item(), scale=0.8
+            )[:, 0]
             lost = bool(losses.isnan().any())
             assert found.lost[row, column] == lost
             assert found.when[row, column] == (losses.isnan().int().argmax() if lost else math.inf)
-            if not lost and found.end[row, column] < 1:  # the others are chaotic: beside other runs they round otherwise
+            if (
+                not lost and found.end[row, column] < 1
+            ):  # the others are chaotic: beside other runs they round otherwise
                 torch.testing.assert_close(found.end[row, column], losses[-1], rtol=1e-2, atol=1e-6)
                 torch.testing.assert_close(found.mean[row, column], (losses / losses[0]).mean(), rtol=1e-2, atol=1e-6)
             assert not lost or (found.end[row, column], found.mean[row, column]) == (math.inf, math.inf)
@@ -34,12 +38,19 @@ def test_values_are_runs_of_train_many_in_single_precision():
 def test_what_it_shows_is_what_it_is_told():
     fig = Trainability(one_rate, x="scale", y="lr", x_range=(0.5, 2.0), y_range=(0.1, 1.0), width=5, seed=7, steps=30)
     x, y = fig.places(2, 3)
-    assert x.tolist() == pytest.approx([0.5 * 4**0.25, 0.5 * 4**0.75]) and y.tolist() == pytest.approx([0.1 * 10 ** (k / 6) for k in (1, 3, 5)])
+    assert x.tolist() == pytest.approx([0.5 * 4**0.25, 0.5 * 4**0.75]) and y.tolist() == pytest.approx(
+        [0.1 * 10 ** (k / 6) for k in (1, 3, 5)]
+    )
     assert torch.equal(fig.task.W, task(5, 7).W) and fig.hyper == {"scale": 1.0, "lr": 1.0}
     before = fig.values(4, 4)
     fig.x_range, fig.steps = [1.0, 2.0], 20
     assert not torch.equal(before.end, fig.values(4, 4).end)
-    assert torch.equal(fig.values(4, 4).end, Trainability(one_rate, x="scale", y="lr", x_range=(1.0, 2.0), y_range=(0.1, 1.0), width=5, seed=7, steps=20).values(4, 4).end)
+    assert torch.equal(
+        fig.values(4, 4).end,
+        Trainability(one_rate, x="scale", y="lr", x_range=(1.0, 2.0), y_range=(0.1, 1.0), width=5, seed=7, steps=20)
+        .values(4, 4)
+        .end,
+    )
 
 
 def test_a_map_of_nothing_but_one_kind():
@@ -54,7 +65,14 @@ def test_axes_begin_at_the_annotated_ranges_and_sliders_are_for_the_rest():
     assert (fig.x_range, fig.y_range) == ([0.05, 500.0], [0.05, 500.0])
     assert [c["name"] for c in fig.spec["controls"]] == ["scale", "steps"]
     assert [c["name"] for c in Trainability(x="lr_2", y="scale").spec["controls"]] == ["lr_1", "steps"]
-    assert fig.spec["initial"] == {"scale": 1.0, "lr_1": 1.0, "lr_2": 0.3, "steps": 150, "x_range": [0.05, 500.0], "y_range": [0.05, 500.0]}
+    assert fig.spec["initial"] == {
+        "scale": 1.0,
+        "lr_1": 1.0,
+        "lr_2": 0.3,
+        "steps": 150,
+        "x_range": [0.05, 500.0],
+        "y_range": [0.05, 500.0],
+    }
     assert fig.spec["bound"] == LARGEST and fig.spec["hyper"] == ["scale", "lr_1", "lr_2"]
 
 
@@ -82,7 +100,9 @@ def test_the_text_alternative_counts():
 def test_the_state_of_a_page_is_numbers_and_texts():
     state = Trainability().page_state()
     assert state["figure"] == "trainability" and state["lr_1"] == 1.0 and state["x_range"] == [0.05, 500.0]
-    assert state["code"].startswith("// two_rates\nexport function train(hyper, steps, bound) {") and state["shader"].startswith("#version 300 es\n// two_rates")
+    assert state["code"].startswith("// two_rates\nexport function train(hyper, steps, bound) {") and state[
+        "shader"
+    ].startswith("#version 300 es\n// two_rates")
 
 
 def odd_name(W, V, x, y, *, steps=1.0, lr=0.1):
@@ -108,11 +128,27 @@ def cumulative(W, V, x, y, *, lr=0.1, beta=0.5):
         (lambda: Trainability(steps=0), ValueError, "steps must be a whole number from 1 to 500, got 0."),
         (lambda: Trainability(steps=501), ValueError, "steps must be a whole number from 1 to 500, got 501."),
         (lambda: Trainability(width=17), ValueError, "width must be a whole number from 1 to 16, got 17."),
-        (lambda: Trainability(x_range=(1.0, 0.1)), ValueError, "The range of lr_1 is inverted: it must be (low, high) with low < high, got (1, 0.1)."),
-        (lambda: Trainability(y_range=(0.0, 1.0)), ValueError, "The range of lr_2 must lie between 1e-12 and 1000000, got (0, 1)."),
-        (lambda: Trainability(odd_name, x="lr", y="scale"), TypeError, "A hyperparameter of this figure can't be called `steps`: the figure has a `steps` of its own. Rename it, as in `my_steps`."),
+        (
+            lambda: Trainability(x_range=(1.0, 0.1)),
+            ValueError,
+            "The range of lr_1 is inverted: it must be (low, high) with low < high, got (1, 0.1).",
+        ),
+        (
+            lambda: Trainability(y_range=(0.0, 1.0)),
+            ValueError,
+            "The range of lr_2 must lie between 1e-12 and 1000000, got (0, 1).",
+        ),
+        (
+            lambda: Trainability(odd_name, x="lr", y="scale"),
+            TypeError,
+            "A hyperparameter of this figure can't be called `steps`: the figure has a `steps` of its own. Rename it, as in `my_steps`.",
+        ),
         (lambda: Trainability(of_the_plane), TypeError, "of_the_plane takes 3 of the arguments (W, V, x, y)."),
-        (lambda: Trainability(cumulative, x="lr", y="beta"), ValueError, "The operator aten.cumsum.default has no form as a nest of loops."),
+        (
+            lambda: Trainability(cumulative, x="lr", y="beta"),
+            ValueError,
+            "The operator aten.cumsum.default has no form as a nest of loops.",
+        ),
     ],
 )
 def test_what_cannot_be_mapped_is_named(make, kind, message):
@@ -122,7 +158,11 @@ def test_what_cannot_be_mapped_is_named(make, kind, message):
 
 def test_a_value_outside_its_limits_is_named_later_too():
     fig = Trainability()
-    for name, value, message in [("lr_1", -1.0, "two_rates's lr_1 must be at least 0"), ("steps", 501, "steps must be a whole number"), ("x_range", [2.0, 1.0], "The range of lr_1 is inverted")]:
+    for name, value, message in [
+        ("lr_1", -1.0, "two_rates's lr_1 must be at least 0"),
+        ("steps", 501, "steps must be a whole number"),
+        ("x_range", [2.0, 1.0], "The range of lr_1 is inverted"),
+    ]:
         with pytest.raises(ValueError, match=re.escape(message)):
             setattr(fig, name, value)
     assert (fig.lr_1, fig.steps, fig.x_range) == (1.0, 150, [0.05, 500.0])

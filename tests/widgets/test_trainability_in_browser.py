@@ -35,7 +35,7 @@ def show(show):
 def gentle_clip(W, V, x, y, *, rate=1.0, most=1.0):
     """A step of one's own: no number of the gradient is larger than `most`."""
     dW, dV = torch.func.grad(lambda W, V: ((V @ (W @ x).tanh() - y) ** 2).mean(), argnums=(0, 1))(W, V)
-    limited = lambda g: torch.where(g > most, most, torch.where(g < -most, -most, g))  # noqa: E731
+    limited = lambda g: torch.where(g > most, most, torch.where(g < -most, -most, g))
     return W - rate * limited(dW), V - rate * limited(dV)
 
 
@@ -158,7 +158,9 @@ def test_zooming_and_the_whole_map(show_map):
         assert math.log(high / low) == pytest.approx(math.log(most / least) / 2) and low < at < high
     assert_pixels(at_rest(figure), follow(figure, fig))
     figure.host.get_by_role("button", name="−", exact=True).click()
-    assert [x for bounds in view(figure.settle()) for x in bounds] == pytest.approx([x for bounds in before for x in bounds])
+    assert [x for bounds in view(figure.settle()) for x in bounds] == pytest.approx(
+        [x for bounds in before for x in bounds]
+    )
     plot(figure).locator(".cf-start").press("+")
     assert view(figure.settle()) != before
     figure.host.get_by_role("button", name="Whole map").click()
@@ -183,7 +185,9 @@ def test_sliders_change_the_map_and_reset_brings_it_back(show_map):
 def test_a_change_from_python_moves_the_figure(show_map):
     fig = MAPS["two rates"]()
     figure = show_map(fig, **SMALL)
-    figure.page.evaluate("models[0].set('x_range', [1, 10]); models[0].set('scale', 2); models[0].set('lr_1', 3); models[0].set('steps', 25)")
+    figure.page.evaluate(
+        "models[0].set('x_range', [1, 10]); models[0].set('scale', 2); models[0].set('lr_1', 3); models[0].set('steps', 25)"
+    )
     assert_pixels(at_rest(figure), follow(figure, fig))
     assert (figure.value("scale"), figure.value("steps")) == (2, 25)
     assert_run(figure, fig)
@@ -192,7 +196,11 @@ def test_a_change_from_python_moves_the_figure(show_map):
 def test_a_range_that_is_none_is_said(show_map):
     figure = show_map(MAPS["two rates"](), **SMALL)
     note = figure.host.locator(".cf-map-note")
-    for bounds, words in {(2, 2): "is empty: from 2 to 2.", (3, 1): "is inverted: from 3 to 1.", (0, 1): ", from 0 to 1, leaves what is allowed: from 1.0×10⁻¹² to 1.0×10⁶."}.items():
+    for bounds, words in {
+        (2, 2): "is empty: from 2 to 2.",
+        (3, 1): "is inverted: from 3 to 1.",
+        (0, 1): ", from 0 to 1, leaves what is allowed: from 1.0×10⁻¹² to 1.0×10⁶.",
+    }.items():
         figure.page.evaluate("(bounds) => models[0].set('x_range', bounds)", bounds)
         plot(figure.settle()).locator(".cf-start").press("ArrowRight")
         assert note.inner_text() == f"The range of rate of layer 1 {words}".replace(" ,", ",")
@@ -208,12 +216,15 @@ def test_a_range_that_is_none_is_said(show_map):
 def test_it_says_what_it_shows(show_map):
     figure = show_map(MAPS["two rates"](), **SMALL)
     got = drawn(figure)
-    percent = lambda share: f"{math.floor(100 * share.double().mean().item() + 0.5)} %"  # noqa: E731
+    percent = lambda share: f"{math.floor(100 * share.double().mean().item() + 0.5)} %"
     assert figure.alt()[0] == (
         "Map of trainability over rate of layer 1 from 0.05 to 500 and rate of layer 2 from 0.05 to 500. "
         f"In 25 steps {percent((got.end < 0.01) & ~got.lost)} of the networks reach a loss below 0.01, {percent(got.lost)} diverge."
     )
-    assert figure.host.locator(".cf-trained").get_attribute("aria-label") == "Map of trainability: two rates, 4 hidden units"
+    assert (
+        figure.host.locator(".cf-trained").get_attribute("aria-label")
+        == "Map of trainability: two rates, 4 hidden units"
+    )
     legend = figure.host.locator(".cf-map-legend").inner_text()
     assert "trains: mean loss relative to the first" in legend and "diverges" in legend
 
@@ -223,7 +234,11 @@ def test_the_keyboard_reaches_everything(show_map):
     reached = []
     for _ in range(7):
         figure.page.keyboard.press("Tab")
-        reached.append(figure.page.evaluate("document.activeElement.name || document.activeElement.getAttribute('aria-label')?.split('.')[0] || document.activeElement.textContent.trim()"))
+        reached.append(
+            figure.page.evaluate(
+                "document.activeElement.name || document.activeElement.getAttribute('aria-label')?.split('.')[0] || document.activeElement.textContent.trim()"
+            )
+        )
     assert reached == ["Setting of the run", "+", "−", "Whole map", "scale", "steps", "Reset"]
 
 

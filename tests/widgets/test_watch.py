@@ -24,7 +24,10 @@ def test_every_state_has_a_plot_with_its_numbers(show):
     plots = figure.host.locator(".cf-state-plot")
     assert plots.locator(".cf-title").all_text_contents() == ["m", "v"]
     for plot, (name, x) in zip(plots.all(), states(adam, fig, 40).items(), strict=True):
-        assert plot.get_attribute("aria-label") == f"{name} over the steps. At step 40: x {shown(x[0].item())}, y {shown(x[1].item())}."
+        assert (
+            plot.get_attribute("aria-label")
+            == f"{name} over the steps. At step 40: x {shown(x[0].item())}, y {shown(x[1].item())}."
+        )
         assert plot.locator(".cf-path").count() == 2
 
 
@@ -57,4 +60,7 @@ def test_a_rule_with_a_matrix_walks_beside_one_that_is_watched(show):
     plot = figure.host.locator(".cf-state-plot")
     assert plot.locator(".cf-title").all_text_contents() == ["Δ, momentum"]
     delta = states(momentum, fig, 15)["delta"]
-    assert plot.get_attribute("aria-label") == f"Δ, momentum over the steps. At step 15: x {shown(delta[0].item())}, y {shown(delta[1].item())}."
+    assert (
+        plot.get_attribute("aria-label")
+        == f"Δ, momentum over the steps. At step 15: x {shown(delta[0].item())}, y {shown(delta[1].item())}."
+    )
