@@ -1,13 +1,14 @@
 # make book    the book, from the sources in book/, as HTML
 # make test    every test, on all cores; some of them with ARGS="tests/formulas -x", on one core with ARGS="-n0"
 # make check   the format and the lint of the sources; make format mends what can be mended
+# make results measures the experiments behind the pages again; one or some with NAME="rprop_pace rprop_forms"
 # make site    what is published: the HTML, the notebooks and the library's wheel
 # make bench   our code side by side with its peers
 # make clean   removes what these wrote, but for .venv
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test check format site bench clean
+.PHONY: book test check format results site bench clean
 
 book: .venv/.installed
 	@echo "Building the book. Only pages that changed are executed."
@@ -24,6 +25,9 @@ check: .venv/.installed
 format: .venv/.installed
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
+
+results: .venv/.installed
+	@$(BIN)/python -m course_lib.experiments.results $(NAME)
 
 site: book
 	@$(BIN)/python -m course_lib.publishing.site _build/site

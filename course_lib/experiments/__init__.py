@@ -3,6 +3,7 @@
 from course_lib.experiments.data import digits
 from course_lib.experiments.ensemble import train_ensemble
 from course_lib.experiments.optimizer import Optimizer
+from course_lib.experiments.records import recorded
 from course_lib.experiments.sweep import sweep
 
-__all__ = ["Optimizer", "digits", "sweep", "train_ensemble"]
+__all__ = ["Optimizer", "digits", "recorded", "sweep", "train_ensemble"]

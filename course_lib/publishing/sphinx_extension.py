@@ -66,7 +66,7 @@ def _set_kernels(folder: Path):
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text(KERNEL_CONFIG, "utf-8")
     os.environ["IPYTHONDIR"] = str(folder)
-    os.environ["MATPLOTLIBRC"] = str(figures.HERE / "course.mplstyle")
+    os.environ["MATPLOTLIBRC"] = str(figures.HERE.parent / "experiments" / "course.mplstyle")
 
 
 def _add_colab_button(app, pagename, templatename, context, doctree):

@@ -158,6 +158,14 @@ class Descent(Adjustable):
         self.recorded = whole.tolist()
 
     @property
+    def losses(self) -> torch.Tensor | dict[str, torch.Tensor]:
+        """The loss along the path, (steps + 1,) in float64; for several rules, one by each name."""
+        at = {k: torch.tensor(getattr(self, k), dtype=torch.float64) for k in self._signatures[-1].hyper}
+        along = torch.func.vmap(lambda w: self._surface.formula(w, **at))
+        path = self.path
+        return {name: along(w) for name, w in path.items()} if isinstance(path, dict) else along(path)
+
+    @property
     def alt(self) -> str:
         """The figure's result in words."""
         settings = ", ".join(f"{label(c['name'])} {getattr(self, c['name']):g}" for c in self.spec["controls"])

@@ -9,10 +9,10 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-import course_lib.publishing
+import course_lib.experiments
 from course_lib.publishing.matplotlib_svg import LARGEST, inline, is_matplotlib
 
-STYLE = Path(course_lib.publishing.__file__).with_name("course.mplstyle")
+STYLE = Path(course_lib.experiments.__file__).with_name("course.mplstyle")
 
 
 def draw(points: int = 5) -> str:
@@ -79,5 +79,5 @@ def test_the_same_plot_has_the_same_bytes():
 
 
 def test_the_style_can_be_used_by_name():
-    with matplotlib.style.context("course_lib.publishing.course"):
+    with matplotlib.style.context("course_lib.experiments.course"):
         assert matplotlib.rcParams["svg.hashsalt"] == "course"
