@@ -14,7 +14,8 @@ let clips = 0;
 export function grid(loss, [[x0, x1], [y0, y1]], columns) {
   const rows = Math.round((columns * (y1 - y0)) / (x1 - x0));
   const values = new Float64Array(columns * rows);
-  let highest = -Infinity, lowest = Infinity;
+  let highest = -Infinity,
+    lowest = Infinity;
   for (let j = 0, k = 0; j < rows; j++)
     for (let i = 0; i < columns; i++, k++) {
       const z = loss(x0 + ((i + 0.5) / columns) * (x1 - x0), y1 - ((j + 0.5) / rows) * (y1 - y0));
@@ -27,12 +28,21 @@ export function grid(loss, [[x0, x1], [y0, y1]], columns) {
 
 /** Paths of the regions above each of some levels, evenly spaced in the logarithm of the loss above `floor`. */
 function contourPaths({ values, columns, rows, highest }, floor, width, height) {
-  const low = Math.log10(Math.max(1e-12, (highest - floor) * 1e-4)), high = Math.log10(Math.max(1e-12, highest - floor));
+  const low = Math.log10(Math.max(1e-12, (highest - floor) * 1e-4)),
+    high = Math.log10(Math.max(1e-12, highest - floor));
   const levels = Array.from({ length: LEVELS }, (_, k) => low + ((k + 0.5) / LEVELS) * (high - low));
   const logs = Array.from(values, (z) => Math.log10(Math.max(1e-300, z - floor)));
-  const point = ([x, y]) => `${Math.round((x / columns) * width * 10) / 10},${Math.round((y / rows) * height * 10) / 10}`; // faster than toFixed
-  return contours().size([columns, rows]).thresholds(levels)(logs)
-    .map(({ coordinates }) => coordinates.flat().map((ring) => `M${ring.map(point).join("L")}Z`).join(""));
+  const point = ([x, y]) =>
+    `${Math.round((x / columns) * width * 10) / 10},${Math.round((y / rows) * height * 10) / 10}`; // faster than toFixed
+  return contours()
+    .size([columns, rows])
+    .thresholds(levels)(logs)
+    .map(({ coordinates }) =>
+      coordinates
+        .flat()
+        .map((ring) => `M${ring.map(point).join("L")}Z`)
+        .join(""),
+    );
 }
 
 /**
@@ -42,15 +52,19 @@ function contourPaths({ values, columns, rows, highest }, floor, width, height) 
 function runMarks(parent) {
   const node = make(parent, "g");
   const path = make(node, "path", "cf-path");
-  const shades = Array.from({ length: SHADES }, (_, s) => make(node, "path", "cf-dots", { opacity: 0.25 + (0.65 * (s + 1)) / SHADES }));
-  const now = make(node, "circle", "cf-now", { r: 5 }), gone = make(node, "text", "cf-gone");
+  const shades = Array.from({ length: SHADES }, (_, s) =>
+    make(node, "path", "cf-dots", { opacity: 0.25 + (0.65 * (s + 1)) / SHADES }),
+  );
+  const now = make(node, "circle", "cf-now", { r: 5 }),
+    gone = make(node, "text", "cf-gone");
   return {
     remove: () => node.remove(),
     /** `places`: "x,y" in pixels for each step up to the current one; `end`: where the words go, if there are any. */
     draw(color, places, words, end) {
       node.style.setProperty("--rule", color);
       path.setAttribute("d", `M${places.join("L")}`);
-      const dots = shades.map(() => ""), count = Math.max(12, places.length);
+      const dots = shades.map(() => ""),
+        count = Math.max(12, places.length);
       for (let k = 1; k < places.length; k++) dots[Math.floor(((k - 1) * SHADES) / count)] += `M${places[k]}h0`;
       shades.forEach((shade, s) => shade.setAttribute("d", dots[s]));
       const [x, y] = places.at(-1).split(",");
@@ -68,7 +82,8 @@ function runMarks(parent) {
  */
 export function contourPlot(parent, domain, moveStart) {
   const [[x0, x1], [y0, y1]] = domain;
-  const x = scaleLinear([x0, x1], [0, 1]), y = scaleLinear([y0, y1], [1, 0]);
+  const x = scaleLinear([x0, x1], [0, 1]),
+    y = scaleLinear([y0, y1], [1, 0]);
   const node = make(parent, "svg", "cf-contour-plot", { role: "img" });
   const clip = `cf-clip-${++clips}`;
   const clipRect = make(make(make(node, "defs"), "clipPath", "", { id: clip }), "rect", "", { x: 1, y: 1 }); // the contours' outer edge stays out
@@ -78,20 +93,30 @@ export function contourPlot(parent, domain, moveStart) {
   const crosses = make(inside, "g", "cf-minima");
   const axes = [make(inside, "g", "cf-axis"), make(inside, "g", "cf-axis")];
   const drawn = make(inside, "g", "", { "clip-path": `url(#${clip})` });
-  const ring = make(inside, "g", "cf-start", { tabindex: 0, role: "slider", "aria-label": "Start point. Arrow keys move it." });
+  const ring = make(inside, "g", "cf-start", {
+    tabindex: 0,
+    role: "slider",
+    "aria-label": "Start point. Arrow keys move it.",
+  });
   make(ring, "circle", "cf-touch", { r: 20 });
   make(ring, "circle", "cf-ring", { r: 8 });
   const hint = make(ring, "text", "cf-hint", { y: -14, "text-anchor": "middle" });
   hint.textContent = "drag me";
   const marks = [];
-  let width = 0, height = 0, last = null, shown = null;
+  let width = 0,
+    height = 0,
+    last = null,
+    shown = null;
 
   const at = (event) => {
     const box = back.getBoundingClientRect();
     return [x.invert(event.clientX - box.left), y.invert(event.clientY - box.top)];
   };
   const keep = ([a, b]) => [Math.min(x1, Math.max(x0, a)), Math.min(y1, Math.max(y0, b))].map((v) => +v.toPrecision(3));
-  const move = (point) => { hint.remove(); moveStart((shown = keep(point))); };
+  const move = (point) => {
+    hint.remove();
+    moveStart((shown = keep(point)));
+  };
   onDrag(ring, (event) => move(at(event)));
   back.addEventListener("click", (event) => move(at(event)));
   onArrows(ring, (dx, dy) => shown && move([shown[0] + (dx * (x1 - x0)) / 200, shown[1] + (dy * (x1 - x0)) / 200]));
@@ -99,8 +124,16 @@ export function contourPlot(parent, domain, moveStart) {
   function drawSurface() {
     if (!last || !width) return;
     const { cells, floor, minima } = last;
-    select(levels).selectAll("path").data(contourPaths(cells, floor, width, height)).join("path").attr("d", (d) => d);
-    select(crosses).selectAll("path").data(minima).join("path").attr("d", ([a, b]) => `M${x(a) - 5},${y(b)}h10M${x(a)},${y(b) - 5}v10`);
+    select(levels)
+      .selectAll("path")
+      .data(contourPaths(cells, floor, width, height))
+      .join("path")
+      .attr("d", (d) => d);
+    select(crosses)
+      .selectAll("path")
+      .data(minima)
+      .join("path")
+      .attr("d", ([a, b]) => `M${x(a) - 5},${y(b)}h10M${x(a)},${y(b) - 5}v10`);
   }
 
   /** Where words about a path stand, in pixels: beside the last point of it that is seen. */
@@ -117,11 +150,31 @@ export function contourPlot(parent, domain, moveStart) {
       height = Math.round((width * (y1 - y0)) / (x1 - x0));
       x.range([0, width]);
       y.range([height, 0]);
-      for (const [key, value] of [["width", total], ["height", height + MARGIN.top + MARGIN.bottom]]) node.setAttribute(key, value);
-      for (const [rect, less] of [[clipRect, 2], [back, 0]]) { rect.setAttribute("width", width - less); rect.setAttribute("height", height - less); }
+      for (const [key, value] of [
+        ["width", total],
+        ["height", height + MARGIN.top + MARGIN.bottom],
+      ])
+        node.setAttribute(key, value);
+      for (const [rect, less] of [
+        [clipRect, 2],
+        [back, 0],
+      ]) {
+        rect.setAttribute("width", width - less);
+        rect.setAttribute("height", height - less);
+      }
       axes[0].setAttribute("transform", `translate(0,${height})`);
-      select(axes[0]).call(axisBottom(x).ticks(Math.max(3, width / 80)).tickSize(4).tickSizeOuter(0));
-      select(axes[1]).call(axisLeft(y).ticks(Math.max(3, height / 60)).tickSize(4).tickSizeOuter(0));
+      select(axes[0]).call(
+        axisBottom(x)
+          .ticks(Math.max(3, width / 80))
+          .tickSize(4)
+          .tickSizeOuter(0),
+      );
+      select(axes[1]).call(
+        axisLeft(y)
+          .ticks(Math.max(3, height / 60))
+          .tickSize(4)
+          .tickSizeOuter(0),
+      );
       drawSurface();
     },
     surface(cells, floor, minima) {
@@ -134,7 +187,8 @@ export function contourPlot(parent, domain, moveStart) {
       while (marks.length < runs.length) marks.push(runMarks(drawn));
       marks.splice(runs.length).forEach((mark) => mark.remove());
       runs.forEach(({ color, points, diverged }, k) => {
-        const upto = points.slice(0, step + 1), gone = diverged >= 0 && step >= diverged;
+        const upto = points.slice(0, step + 1),
+          gone = diverged >= 0 && step >= diverged;
         const places = upto.map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`);
         marks[k].draw(color, places, gone ? `diverged at step ${diverged}` : "", gone && exit(upto));
       });

@@ -11,7 +11,9 @@ let clips = 0;
 
 /** The range of some numbers with room on both sides. */
 function widened(values, room) {
-  const low = Math.min(...values), high = Math.max(...values), more = (high - low || 1) * room;
+  const low = Math.min(...values),
+    high = Math.max(...values),
+    more = (high - low || 1) * room;
   return [low - more, high + more];
 }
 
@@ -27,9 +29,11 @@ export function dataPlot(parent, moved) {
   const residuals = make(inside, "path", "cf-residuals", { "clip-path": `url(#cf-data-clip-${clips})` });
   const curve = make(inside, "path", "cf-fitted", { "clip-path": `url(#cf-data-clip-${clips})` });
   const height = HEIGHT - MARGIN.top - MARGIN.bottom;
-  const x = scaleLinear([0, 1], [0, 1]), y = scaleLinear([0, 1], [height, 0]);
+  const x = scaleLinear([0, 1], [0, 1]),
+    y = scaleLinear([0, 1], [height, 0]);
   const points = [];
-  let width = 0, shown = [[], []];
+  let width = 0,
+    shown = [[], []];
   axes[0].setAttribute("transform", `translate(0,${height})`);
 
   const keep = (value, [low, high]) => +Math.min(high, Math.max(low, value)).toPrecision(3);
@@ -44,7 +48,11 @@ export function dataPlot(parent, moved) {
   };
 
   function point(k) {
-    const one = make(inside, "g", "cf-datum", { tabindex: 0, role: "slider", "aria-label": `Data point ${k + 1}. Arrow keys move it.` });
+    const one = make(inside, "g", "cf-datum", {
+      tabindex: 0,
+      role: "slider",
+      "aria-label": `Data point ${k + 1}. Arrow keys move it.`,
+    });
     make(one, "circle", "cf-touch", { r: 13 });
     make(one, "circle", "cf-point", { r: 4.5 });
     onDrag(one, (event) => move(k, ...place(event)));
@@ -55,7 +63,12 @@ export function dataPlot(parent, moved) {
 
   function drawAxes() {
     if (!width) return;
-    select(axes[0]).call(axisBottom(x).ticks(Math.max(3, width / 80)).tickSize(4).tickSizeOuter(0));
+    select(axes[0]).call(
+      axisBottom(x)
+        .ticks(Math.max(3, width / 80))
+        .tickSize(4)
+        .tickSizeOuter(0),
+    );
     select(axes[1]).call(axisLeft(y).ticks(5).tickSize(-width).tickSizeOuter(0));
   }
 
@@ -68,15 +81,24 @@ export function dataPlot(parent, moved) {
       drawAxes();
     },
     /** Whether all data lie inside the axes, give or take a rounding. */
-    holds: (xs, ys) => [[xs, x], [ys, y]].every(([values, scale]) => {
-      const [low, high] = scale.domain(), slack = (high - low) / 100;
-      return values.every((v) => v >= low - slack && v <= high + slack);
-    }),
+    holds: (xs, ys) =>
+      [
+        [xs, x],
+        [ys, y],
+      ].every(([values, scale]) => {
+        const [low, high] = scale.domain(),
+          slack = (high - low) / 100;
+        return values.every((v) => v >= low - slack && v <= high + slack);
+      }),
     resize(total) {
       width = total - MARGIN.left - MARGIN.right;
       node.setAttribute("width", total);
       foot.setAttribute("x", total - MARGIN.right);
-      for (const [name, value] of [["width", width], ["height", height]]) clip.setAttribute(name, value);
+      for (const [name, value] of [
+        ["width", width],
+        ["height", height],
+      ])
+        clip.setAttribute(name, value);
       x.range([0, width]);
       drawAxes();
     },

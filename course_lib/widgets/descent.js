@@ -40,7 +40,8 @@ export async function render({ model, el }) {
 
   /** Contours of the surface as it is now: coarse at once where it changes, fine when it rests. */
   function drawSurface(values) {
-    const shape = spec.surface.map((name) => values[name]), key = JSON.stringify(shape);
+    const shape = spec.surface.map((name) => values[name]),
+      key = JSON.stringify(shape);
     if (surface?.key === key) return;
     clearTimeout(refine);
     if (surface) refine = setTimeout(() => contourSurface(key, shape, FINE), REST);
@@ -57,7 +58,10 @@ export async function render({ model, el }) {
   }
 
   function draw() {
-    const values = hyper(), steps = model.get("steps"), start = model.get("start"), step = Math.min(model.get("step"), steps);
+    const values = hyper(),
+      steps = model.get("steps"),
+      start = model.get("start"),
+      step = Math.min(model.get("step"), steps);
     drawSurface(values);
     const walks = Object.fromEntries(spec.runs.map(({ key }) => [key, code[key](start, steps, values)]));
     const runs = spec.runs.map((run) => ({ ...run, ...walk(walks[run.key], code[run.key].columns.length, surface) }));
@@ -65,19 +69,42 @@ export async function render({ model, el }) {
     if (recorded?.length) runs.push({ ...RECORDED, ...replay(recorded, surface) });
     contour.paths(runs, step, start);
     losses.curves(runs, steps, step, surface.top);
-    for (const [key, row] of Object.entries(rows)) showResult(row, runs.find((r) => r.key === key), step);
+    for (const [key, row] of Object.entries(rows))
+      showResult(
+        row,
+        runs.find((r) => r.key === key),
+        step,
+      );
     states.draw((key, column) => every(walks[key], column, code[key].columns.length), step);
     scrubber(step, steps);
-    contour.node.setAttribute("aria-label", `${spec.title}. ${runs.map((r) => `${r.label}: ${result(r, step)}`).join(". ")}.`);
-    losses.node.setAttribute("aria-label", `Loss over ${steps} steps. ${runs.map((r) => `${r.label} ends ${result(r, steps)}`).join(". ")}.`);
+    contour.node.setAttribute(
+      "aria-label",
+      `${spec.title}. ${runs.map((r) => `${r.label}: ${result(r, step)}`).join(". ")}.`,
+    );
+    losses.node.setAttribute(
+      "aria-label",
+      `Loss over ${steps} steps. ${runs.map((r) => `${r.label} ends ${result(r, steps)}`).join(". ")}.`,
+    );
   }
 
   const ask = onNextFrame(draw);
   const traits = [...spec.hyper, "start", "steps", "step", "recorded"];
   traits.forEach((name) => model.on(`change:${name}`, ask));
   root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the sliders' arrow keys
-  const stop = [onResize(plots, (width) => { contour.resize(width); draw(); }), onResize(lossBox, (width) => losses.resize(width))];
-  if (spec.watched.length) stop.push(onResize(states.node, (width) => { states.resize(width); ask(); }));
+  const stop = [
+    onResize(plots, (width) => {
+      contour.resize(width);
+      draw();
+    }),
+    onResize(lossBox, (width) => losses.resize(width)),
+  ];
+  if (spec.watched.length)
+    stop.push(
+      onResize(states.node, (width) => {
+        states.resize(width);
+        ask();
+      }),
+    );
   return () => {
     stop.forEach((end) => end());
     ask.cancel();
@@ -95,7 +122,8 @@ const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, k) => [flat[
 /** A traced run's rows as points and losses above the floor, up to where it diverged: { points, above, diverged }. */
 function walk(rows, width, surface) {
   const count = rows.length / width;
-  const points = new Array(count), above = new Float64Array(count);
+  const points = new Array(count),
+    above = new Float64Array(count);
   for (let k = 0; k < count; k++) {
     points[k] = [rows[k * width + 1], rows[k * width + 2]];
     above[k] = rows[k * width] - surface.floor;
@@ -105,7 +133,11 @@ function walk(rows, width, surface) {
 
 /** A path that came from Python. */
 function replay(points, surface) {
-  return cut(points, Float64Array.from(points, ([x, y]) => surface.loss(x, y) - surface.floor), surface.top);
+  return cut(
+    points,
+    Float64Array.from(points, ([x, y]) => surface.loss(x, y) - surface.floor),
+    surface.top,
+  );
 }
 
 /** A run has diverged if it ends far above everything in the picture; it is drawn up to the first such step. */
@@ -148,7 +180,8 @@ function statePanels(parent, watched) {
   const node = make(parent, "div", "cf-states");
   node.hidden = !watched.length;
   const panels = watched.map((state) => ({ ...state, plot: statePlot(node, state.title, state.color) }));
-  if (watched.length) make(node, "p", "cf-note").textContent = "What the rule remembers, over the steps: x solid, y dashed.";
+  if (watched.length)
+    make(node, "p", "cf-note").textContent = "What the rule remembers, over the steps: x solid, y dashed.";
   return {
     node,
     resize(width) {
@@ -156,7 +189,12 @@ function statePanels(parent, watched) {
       panels.forEach(({ plot }) => plot.resize(Math.floor(width / columns)));
     },
     draw(read, step) {
-      panels.forEach(({ key, columns, plot }) => plot.draw(columns.map((column) => read(key, column)), step));
+      panels.forEach(({ key, columns, plot }) =>
+        plot.draw(
+          columns.map((column) => read(key, column)),
+          step,
+        ),
+      );
     },
   };
 }

@@ -11,6 +11,18 @@ import * as ridge from "./ridge.js";
 import * as secant_ellipse from "./secant_ellipse.js";
 import * as trainability from "./trainability.js";
 
-const FIGURES = { decay_map, descent, fit, local_model, map, mini_batch, race, rate_map, ridge, secant_ellipse, trainability };
+const FIGURES = {
+  decay_map,
+  descent,
+  fit,
+  local_model,
+  map,
+  mini_batch,
+  race,
+  rate_map,
+  ridge,
+  secant_ellipse,
+  trainability,
+};
 
 export default { render: (context) => FIGURES[context.model.get("figure")].render(context) };

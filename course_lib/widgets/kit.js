@@ -40,7 +40,10 @@ const programs = new Map();
 export function load(text) {
   if (!programs.has(text)) {
     const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-    programs.set(text, import(url).finally(() => URL.revokeObjectURL(url)));
+    programs.set(
+      text,
+      import(url).finally(() => URL.revokeObjectURL(url)),
+    );
   }
   return programs.get(text);
 }
@@ -48,7 +51,12 @@ export function load(text) {
 /** Call `draw` once in the next frame, however often it is asked for before. */
 export function onNextFrame(draw) {
   let waiting = 0;
-  const ask = () => { waiting ||= requestAnimationFrame(() => { waiting = 0; draw(); }); };
+  const ask = () => {
+    waiting ||= requestAnimationFrame(() => {
+      waiting = 0;
+      draw();
+    });
+  };
   ask.cancel = () => cancelAnimationFrame(waiting);
   return ask;
 }
@@ -101,7 +109,8 @@ export function onArrows(node, move) {
 
 /** Calls `changed` when the page, JupyterLab or the system turns dark or light; returns the function that ends it. */
 export function onTheme(changed) {
-  const observer = new MutationObserver(changed), dark = matchMedia("(prefers-color-scheme: dark)");
+  const observer = new MutationObserver(changed),
+    dark = matchMedia("(prefers-color-scheme: dark)");
   observer.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
   dark.addEventListener("change", changed);

@@ -8,9 +8,13 @@ const SMALLEST = 1e-16; // as far as doubles tell a loss from its floor
 
 /** Ticks at some whole powers of ten between two losses, at most `most`. */
 function decades([low, high], most) {
-  const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
+  const first = Math.ceil(Math.log10(low) - 1e-9),
+    last = Math.floor(Math.log10(high) + 1e-9);
   const stride = Math.max(1, Math.ceil((last - first + 1) / most));
-  return Array.from({ length: Math.max(0, Math.floor((last - first) / stride) + 1) }, (_, k) => 10 ** (first + k * stride));
+  return Array.from(
+    { length: Math.max(0, Math.floor((last - first) / stride) + 1) },
+    (_, k) => 10 ** (first + k * stride),
+  );
 }
 
 /** A loss curve in `parent`. Returns { resize(width), curves(runs, steps, step, top), node }. */
@@ -22,16 +26,29 @@ export function lossPlot(parent, title) {
   const axes = [make(inside, "g", "cf-axis", { transform: `translate(0,${height})` }), make(inside, "g", "cf-axis")];
   const now = make(inside, "line", "cf-now-line", { y1: 0, y2: height });
   const drawn = make(inside, "g");
-  const x = scaleLinear(), y = scaleLog().range([height, 0]);
-  let again = () => {}, axesDrawn = "";
+  const x = scaleLinear(),
+    y = scaleLog().range([height, 0]);
+  let again = () => {},
+    axesDrawn = "";
 
   function drawAxes(width) {
     const key = [width, ...x.domain(), ...y.domain()].join();
     if (key === axesDrawn) return;
     axesDrawn = key;
-    select(axes[0]).call(axisBottom(x).ticks(Math.min(5, width / 50)).tickSize(4).tickSizeOuter(0));
+    select(axes[0]).call(
+      axisBottom(x)
+        .ticks(Math.min(5, width / 50))
+        .tickSize(4)
+        .tickSizeOuter(0),
+    );
     const ticks = decades(y.domain(), 5);
-    select(axes[1]).call(axisLeft(y).tickValues(ticks).tickFormat((v) => power(Math.round(Math.log10(v)))).tickSize(-width).tickSizeOuter(0));
+    select(axes[1]).call(
+      axisLeft(y)
+        .tickValues(ticks)
+        .tickFormat((v) => power(Math.round(Math.log10(v))))
+        .tickSize(-width)
+        .tickSizeOuter(0),
+    );
   }
 
   return {
@@ -54,12 +71,20 @@ export function lossPlot(parent, title) {
       const places = Array.from({ length: steps + 1 }, (_, k) => x(k).toFixed(1));
       const curve = (above) => {
         let d = "";
-        const end = Math.min(steps, above.findLastIndex((z) => Number.isFinite(z) && z < top));
+        const end = Math.min(
+          steps,
+          above.findLastIndex((z) => Number.isFinite(z) && z < top),
+        );
         for (let k = 0; k <= end; k++)
           d += `${k ? "L" : "M"}${places[k]},${y(Math.max(low, Math.min(top, above[k]))).toFixed(1)}`;
         return d;
       };
-      select(drawn).selectAll("path").data(runs).join((enter) => enter.append("path").attr("class", "cf-path")).style("--rule", (r) => r.color).attr("d", (r) => curve(r.above));
+      select(drawn)
+        .selectAll("path")
+        .data(runs)
+        .join((enter) => enter.append("path").attr("class", "cf-path"))
+        .style("--rule", (r) => r.color)
+        .attr("d", (r) => curve(r.above));
       for (const end of ["x1", "x2"]) now.setAttribute(end, x(step));
     },
   };

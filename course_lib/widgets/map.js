@@ -12,15 +12,22 @@ const REST = 150; // ms without a change, then the contours are drawn finely
 const ZOOM = 1.5;
 
 export async function render({ model, el }) {
-  const spec = model.get("spec"), code = await load(model.get("code"));
+  const spec = model.get("spec"),
+    code = await load(model.get("code"));
   const value = (name) => (name === "w0" || name === "w1" ? model.get("start")[+name[1]] : model.get(name));
-  const stage = mapStage({ model, el }, { title: `Map of ${spec.title}`, factor: ZOOM, value, setting: (values) => setting(model, values) });
+  const stage = mapStage(
+    { model, el },
+    { title: `Map of ${spec.title}`, factor: ZOOM, value, setting: (values) => setting(model, values) },
+  );
   const { root, bar, main, side } = stage;
   const toggles = make(bar, "div", "cf-choice", { role: "group", "aria-label": "What the colors show" });
-  const views = spec.views.map((view) => button(toggles, WORDS[view], `Color the map by ${TITLES[view]}`, () => put(model, { view })));
+  const views = spec.views.map((view) =>
+    button(toggles, WORDS[view], `Color the map by ${TITLES[view]}`, () => put(model, { view })),
+  );
   const keys = legend(bar, spec.views);
   const result = headline(side, spec.run);
-  const contourBox = make(side, "div"), lossBox = make(side, "div");
+  const contourBox = make(side, "div"),
+    lossBox = make(side, "div");
   const contour = contourPlot(contourBox, spec.domain, (start) => put(model, { start }));
   const losses = lossPlot(lossBox, "loss above the minimum");
   stage.controls(main, "cf-map-controls");
@@ -28,30 +35,41 @@ export async function render({ model, el }) {
   const shapeOf = (values) => spec.surface.map((name) => values[name]);
   const minima = () => (code.minima ? pairs([code.minima(...shapeOf(stage.hyper()))].flat()) : []);
   const lossAt = (shape) => (a, b) => code.loss(a, b, ...shape);
-  let paint = inks(root), surface = null, refine = 0;
+  let paint = inks(root),
+    surface = null,
+    refine = 0;
 
   /** What a job needs besides: the surface, and where a run starts and should end. */
   function own() {
-    const found = minima(), lowest = found.length ? lossAt(shapeOf(stage.hyper()))(...found[0]) : 0;
+    const found = minima(),
+      lowest = found.length ? lossAt(shapeOf(stage.hyper()))(...found[0]) : 0;
     return { surface: spec.surface, start: model.get("start"), goal: model.get("goal"), lowest };
   }
 
   /** The finished picture in words. */
   function words({ floats, columns, rows }) {
-    const steps = model.get("steps"), found = summary(floats, steps), percent = (u) => `${Math.round(100 * u)} %`;
-    const at = [found.best % columns, Math.floor(found.best / columns)], cells = [columns, rows];
+    const steps = model.get("steps"),
+      found = summary(floats, steps),
+      percent = (u) => `${Math.round(100 * u)} %`;
+    const at = [found.best % columns, Math.floor(found.best / columns)],
+      cells = [columns, rows];
     const place = (axis, k) => `${axis.label} ${show(centers(axis, stage.bounds()[k], cells[k])[at[k]])}`;
-    const best = found.fewest < Infinity ? ` The fewest steps, ${found.fewest}, at ${spec.axes.map(place).join(", ")}.` : "";
+    const best =
+      found.fewest < Infinity ? ` The fewest steps, ${found.fewest}, at ${spec.axes.map(place).join(", ")}.` : "";
     return `Map of ${spec.title} by ${TITLES[model.get("view")]}, over ${stage.over()}. In ${steps} steps ${percent(found.arrived)} come to stay within ${showChosen(model.get("goal"))} of the minimum, ${percent(found.lost)} diverge.${best}`;
   }
 
   function drawSurface(values) {
-    const shape = shapeOf(values), key = JSON.stringify(shape);
+    const shape = shapeOf(values),
+      key = JSON.stringify(shape);
     if (surface?.key === key) return;
     clearTimeout(refine);
     const draw = (columns) => {
-      const loss = lossAt(shape), cells = grid(loss, spec.domain, columns), found = minima();
-      const floor = found.length ? loss(...found[0]) : 0, ground = found.length ? floor : Math.min(0, cells.lowest);
+      const loss = lossAt(shape),
+        cells = grid(loss, spec.domain, columns),
+        found = minima();
+      const floor = found.length ? loss(...found[0]) : 0,
+        ground = found.length ? floor : Math.min(0, cells.lowest);
       surface = { key, floor, top: 10 * (cells.highest - floor) };
       contour.surface(cells, ground, found);
     };
@@ -61,19 +79,30 @@ export async function render({ model, el }) {
 
   /** The run at the ring: its path, its loss, and what it amounts to. */
   function draw() {
-    const values = stage.hyper(), steps = model.get("steps"), start = model.get("start"), goal = model.get("goal");
+    const values = stage.hyper(),
+      steps = model.get("steps"),
+      start = model.get("start"),
+      goal = model.get("goal");
     drawSurface(values);
     const run = walk(code.run(start, steps, values), code.run.columns.length, surface.floor, spec.bound, goal);
     contour.paths([{ ...spec.run, ...run }], steps, start);
     losses.curves([{ ...spec.run, above: run.above }], steps, steps, surface.top);
     const ends = result(run, steps, goal, stage.where(), model.get("view"));
     contour.node.setAttribute("aria-label", `${spec.title}: the run at the ring: ${ends}.`);
-    losses.node.setAttribute("aria-label", `Loss of the run at the ring over ${steps} steps: it ends at ${show(run.above[steps])}.`);
+    losses.node.setAttribute(
+      "aria-label",
+      `Loss of the run at the ring over ${steps} steps: it ends at ${show(run.above[steps])}.`,
+    );
     views.forEach((b, k) => b.setAttribute("aria-pressed", spec.views[k] === model.get("view")));
   }
 
   const { ask, repaint, close } = stage.begin({
-    code, scan, own, traits: ["start", "goal"], words, draw,
+    code,
+    scan,
+    own,
+    traits: ["start", "goal"],
+    words,
+    draw,
     paint: (floats, pixels) => paint(model.get("view"), model.get("steps"), floats, pixels),
   });
 
@@ -88,7 +117,10 @@ export async function render({ model, el }) {
 
   for (const name of ["view", "steps", "goal"]) model.on(`change:${name}`, recolor);
   const stop = [
-    onResize(contourBox, (width) => { contour.resize(width); ask(); }),
+    onResize(contourBox, (width) => {
+      contour.resize(width);
+      ask();
+    }),
     onResize(lossBox, (width) => losses.resize(width)),
     onTheme(recolor),
   ];
@@ -114,8 +146,10 @@ function setting(model, values) {
 
 /** A traced run's rows as { points, above, diverged, late }: by the map's own rule, a run that once leaves the bound has diverged. */
 function walk(rows, width, floor, bound, goal) {
-  const points = [], above = new Float64Array(rows.length / width);
-  let late = 0, diverged = -1;
+  const points = [],
+    above = new Float64Array(rows.length / width);
+  let late = 0,
+    diverged = -1;
   for (let k = 0; k < above.length; k++) {
     const [loss, a, b] = rows.subarray(k * width, k * width + 3);
     above[k] = loss - floor;
@@ -131,12 +165,16 @@ function walk(rows, width, floor, bound, goal) {
 function headline(parent, { color }) {
   const box = make(parent, "div", "cf-result", { role: "status" });
   box.style.setProperty("--rule", color);
-  const label = make(box, "span", "cf-label"), number = make(box, "span", "cf-number"), note = make(box, "span", "cf-note");
+  const label = make(box, "span", "cf-label"),
+    number = make(box, "span", "cf-number"),
+    note = make(box, "span", "cf-note");
   return ({ above, when, late }, steps, goal, where, view) => {
-    const end = show(above[steps]), arrived = when < 0 && late <= steps;
+    const end = show(above[steps]),
+      arrived = when < 0 && late <= steps;
     label.textContent = `at ${where}`;
     number.textContent = when >= 0 ? "diverged" : arrived ? `${late} ${late === 1 ? "step" : "steps"}` : "not in time";
-    note.textContent = when >= 0 ? `at step ${when}` : arrived ? `to stay within ${showChosen(goal)}` : `ends ${end} above the minimum`;
+    note.textContent =
+      when >= 0 ? `at step ${when}` : arrived ? `to stay within ${showChosen(goal)}` : `ends ${end} above the minimum`;
     if (view === "loss" && when < 0) [number.textContent, note.textContent] = [end, "above the minimum at the end"];
     box.classList.toggle("cf-diverged", when >= 0);
     return `${number.textContent}, ${note.textContent}`;

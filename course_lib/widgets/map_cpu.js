@@ -6,22 +6,31 @@
  */
 export function scan({ run, minima }, job, from, to) {
   const { x, y, axes, hyper, start, steps, goal, lowest, bound, surface } = job;
-  const columns = x.length, width = run.columns.length, floats = new Float32Array(4 * columns * (to - from));
-  const setting = { ...hyper }, point = [...start];
-  const set = (name, value) => { if (name === "w0" || name === "w1") point[+name[1]] = value; else setting[name] = value; };
+  const columns = x.length,
+    width = run.columns.length,
+    floats = new Float32Array(4 * columns * (to - from));
+  const setting = { ...hyper },
+    point = [...start];
+  const set = (name, value) => {
+    if (name === "w0" || name === "w1") point[+name[1]] = value;
+    else setting[name] = value;
+  };
   for (let j = from, at = 0; j < to; j++) {
     set(axes[1], y[j]);
     for (let i = 0; i < columns; i++, at += 4) {
       set(axes[0], x[i]);
       const rows = run(point, steps, setting);
-      let late = 0, lost = false, row = 0;
+      let late = 0,
+        lost = false,
+        row = 0;
       for (let k = 0; k <= steps && !lost; k++, row += width) {
         const above = rows[row] - lowest;
         lost = !(Number.isFinite(above) && Math.abs(rows[row + 1]) <= bound && Math.abs(rows[row + 2]) <= bound);
         if (above > goal) late = k + 1;
       }
       row -= width;
-      let nearest = -1, least = Infinity;
+      let nearest = -1,
+        least = Infinity;
       const points = minima && !lost ? minima(...surface.map((name) => setting[name])) : [];
       for (let k = 0; 2 * k < points.length; k++) {
         const away = (rows[row + 1] - points[2 * k]) ** 2 + (rows[row + 2] - points[2 * k + 1]) ** 2;
@@ -46,7 +55,8 @@ const scan = ${scan};
 const code = { ${Object.keys(code).join()} };
 onmessage = ({ data: [id, job, from, to] }) => { const floats = scan(code, job, from, to); postMessage([id, floats], [floats.buffer]); };`;
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  const thread = new Worker(url), waiting = new Map();
+  const thread = new Worker(url),
+    waiting = new Map();
   let asked = 0;
   thread.onmessage = ({ data: [id, floats] }) => {
     waiting.get(id)?.done(floats);
@@ -58,10 +68,11 @@ onmessage = ({ data: [id, job, from, to] }) => { const floats = scan(code, job, 
     waiting.clear();
   };
   return {
-    compute: (job, from, to) => new Promise((done, fail) => {
-      waiting.set(++asked, { done, fail });
-      thread.postMessage([asked, job, from, to]);
-    }),
+    compute: (job, from, to) =>
+      new Promise((done, fail) => {
+        waiting.set(++asked, { done, fail });
+        thread.postMessage([asked, job, from, to]);
+      }),
     close() {
       thread.terminate();
       URL.revokeObjectURL(url);

@@ -12,9 +12,19 @@ function shared() {
     if (known.gl.isContextLost()) throw new Error("the graphics context was lost");
     return known;
   }
-  const gl = document.createElement("canvas").getContext("webgl2", { antialias: false, depth: false, powerPreference: "high-performance" });
+  const gl = document
+    .createElement("canvas")
+    .getContext("webgl2", { antialias: false, depth: false, powerPreference: "high-performance" });
   if (!gl?.getExtension("EXT_color_buffer_float")) throw new Error("no WebGL2 that draws to floats");
-  const made = { gl, programs: new Map(), lost: new Set(), size: [0, 0], picture: null, places: gl.createTexture(), frame: gl.createFramebuffer() };
+  const made = {
+    gl,
+    programs: new Map(),
+    lost: new Set(),
+    size: [0, 0],
+    picture: null,
+    places: gl.createTexture(),
+    frame: gl.createFramebuffer(),
+  };
   gl.canvas.addEventListener("webglcontextlost", () => {
     globalThis[SHARED] = undefined; // a figure that is made later may try again
     made.lost.forEach((tell) => tell());
@@ -25,7 +35,10 @@ function shared() {
 function program({ gl, programs }, text) {
   if (programs.has(text)) return programs.get(text);
   const made = gl.createProgram();
-  for (const [kind, source] of [[gl.VERTEX_SHADER, CORNERS], [gl.FRAGMENT_SHADER, text]]) {
+  for (const [kind, source] of [
+    [gl.VERTEX_SHADER, CORNERS],
+    [gl.FRAGMENT_SHADER, text],
+  ]) {
     const shader = gl.createShader(kind);
     gl.shaderSource(shader, source);
     gl.compileShader(shader);
@@ -34,7 +47,15 @@ function program({ gl, programs }, text) {
   }
   gl.linkProgram(made);
   if (!gl.getProgramParameter(made, gl.LINK_STATUS))
-    throw new Error(`the shader does not compile: ${gl.getProgramInfoLog(made) || gl.getAttachedShaders(made)?.map((s) => gl.getShaderInfoLog(s)).join(" ")}`);
+    throw new Error(
+      `the shader does not compile: ${
+        gl.getProgramInfoLog(made) ||
+        gl
+          .getAttachedShaders(made)
+          ?.map((s) => gl.getShaderInfoLog(s))
+          .join(" ")
+      }`,
+    );
   const names = ["places", "hyper", "start", "steps", "goal", "lowest", "bound"];
   programs.set(text, { made, at: Object.fromEntries(names.map((name) => [name, gl.getUniformLocation(made, name)])) });
   return programs.get(text);
@@ -43,7 +64,8 @@ function program({ gl, programs }, text) {
 function texture(gl, unit, made) {
   gl.activeTexture(gl.TEXTURE0 + unit);
   gl.bindTexture(gl.TEXTURE_2D, made);
-  for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
+  for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER])
+    gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
 }
 
 /** A picture that has room for every size up to now. */
@@ -56,7 +78,8 @@ function room(own, columns, rows) {
   gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA32F, ...own.size);
   gl.bindFramebuffer(gl.FRAMEBUFFER, own.frame);
   gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, own.picture, 0);
-  if (gl.checkFramebufferStatus(gl.FRAMEBUFFER) !== gl.FRAMEBUFFER_COMPLETE) throw new Error("floats can't be drawn to");
+  if (gl.checkFramebufferStatus(gl.FRAMEBUFFER) !== gl.FRAMEBUFFER_COMPLETE)
+    throw new Error("floats can't be drawn to");
 }
 
 /**
@@ -64,7 +87,9 @@ function room(own, columns, rows) {
  * `lost()` is called when the browser takes the context away; `compute` throws from then on.
  */
 export function gpu({ shader, lost }) {
-  const own = shared(), { gl } = own, { made, at } = program(own, shader);
+  const own = shared(),
+    { gl } = own,
+    { made, at } = program(own, shader);
   own.lost.add(lost);
 
   function prepare(/** @type {Job} */ job) {
@@ -85,7 +110,8 @@ export function gpu({ shader, lost }) {
   return {
     compute(job, from, to) {
       if (own.job !== job) prepare(job);
-      const columns = job.x.length, floats = new Float32Array(4 * columns * (to - from));
+      const columns = job.x.length,
+        floats = new Float32Array(4 * columns * (to - from));
       gl.viewport(0, 0, columns, job.y.length);
       gl.enable(gl.SCISSOR_TEST);
       gl.scissor(0, from, columns, to - from);

@@ -10,7 +10,9 @@ export function picture(canvas, paint) {
 
   /** Some rows, counted from below, onto the canvas, where rows are counted from above. */
   function ink({ floats, columns, rows, from, to }) {
-    const image = pen.createImageData(columns, to - from), flipped = new Uint32Array(image.data.buffer), line = new Uint32Array(columns);
+    const image = pen.createImageData(columns, to - from),
+      flipped = new Uint32Array(image.data.buffer),
+      line = new Uint32Array(columns);
     for (let j = from; j < to; j++) {
       paint(floats.subarray(4 * columns * (j - from), 4 * columns * (j - from + 1)), line);
       flipped.set(line, columns * (to - 1 - j));

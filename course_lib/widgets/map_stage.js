@@ -14,11 +14,18 @@ const SHARPEST = 2; // pixels of the picture to one of the page, at most
  * `title`: the map in words; `factor`: how much closer a press on + gets.
  * `value(name)`: the ring's value on an axis; `setting(values)`: such values as traits, null for one that may be anything.
  */
-export function mapStage({ model, el }, { title, factor, value = (name) => model.get(name), setting = (values) => values }) {
-  const spec = model.get("spec"), { axes } = spec, names = axes.map((axis) => axis.name);
+export function mapStage(
+  { model, el },
+  { title, factor, value = (name) => model.get(name), setting = (values) => values },
+) {
+  const spec = model.get("spec"),
+    { axes } = spec,
+    names = axes.map((axis) => axis.name);
   const root = make(el, "div", "cf cf-mapped", { role: "group", "aria-label": title });
-  const bar = make(root, "div", "cf-map-bar"), columns = make(root, "div", "cf-grid");
-  const main = make(columns, "div", "cf-main"), side = make(columns, "div", "cf-side");
+  const bar = make(root, "div", "cf-map-bar"),
+    columns = make(root, "div", "cf-grid");
+  const main = make(columns, "div", "cf-main"),
+    side = make(columns, "div", "cf-side");
   const atRing = (values) => setting(Object.fromEntries(names.map((name, k) => [name, values[k]])));
   const look = (bounds) => put(model, Object.fromEntries(RANGES.map((name, k) => [name, bounds[k]])));
   const plot = mapPlot(main, axes, { look, choose: (values) => put(model, atRing(values)) });
@@ -46,27 +53,45 @@ export function mapStage({ model, el }, { title, factor, value = (name) => model
    * `draw()` shows the run at the ring. Returns { ask, repaint, close }: `ask()` for another `draw`, `repaint()` for the same results in new colors.
    */
   function begin({ code, scan, own = () => ({}), traits = [], paint, words, draw }) {
-    const picture = paintedOn(plot.canvas, paint), all = [...spec.hyper, "steps", ...RANGES, ...traits];
-    let machine = "", computedFor = "";
+    const picture = paintedOn(plot.canvas, paint),
+      all = [...spec.hyper, "steps", ...RANGES, ...traits];
+    let machine = "",
+      computedFor = "";
 
     /** What the map computes: everything as it is now, in this many pixels. */
     function job(columns, rows) {
-      const values = hyper(), [x, y] = axes.map((axis, k) => centers(axis, bounds()[k], k ? rows : columns));
-      return { x, y, axes: names, hyper: values, values: Object.values(values), steps: model.get("steps"), bound: spec.bound, ...own() };
+      const values = hyper(),
+        [x, y] = axes.map((axis, k) => centers(axis, bounds()[k], k ? rows : columns));
+      return {
+        x,
+        y,
+        axes: names,
+        hyper: values,
+        values: Object.values(values),
+        steps: model.get("steps"),
+        bound: spec.bound,
+        ...own(),
+      };
     }
 
-    const painting = painter({ shader: model.get("shader"), text: model.get("code"), code, scan }, {
-      box: plot.box,
-      read: job,
-      size: () => (wrong() ? [0, 0] : plot.size().map((length) => Math.round(length * Math.min(SHARPEST, devicePixelRatio || 1)))),
-      show: picture.rows,
-      done: describe,
-      tell(said, why) {
-        machine = said;
-        if (why) console.info(`${title}: ${why}`);
-        say();
+    const painting = painter(
+      { shader: model.get("shader"), text: model.get("code"), code, scan },
+      {
+        box: plot.box,
+        read: job,
+        size: () =>
+          wrong()
+            ? [0, 0]
+            : plot.size().map((length) => Math.round(length * Math.min(SHARPEST, devicePixelRatio || 1))),
+        show: picture.rows,
+        done: describe,
+        tell(said, why) {
+          machine = said;
+          if (why) console.info(`${title}: ${why}`);
+          say();
+        },
       },
-    });
+    );
     plot.box.state = Object.defineProperty(painting.state, "picture", { get: picture.now });
 
     function say() {
@@ -88,17 +113,26 @@ export function mapStage({ model, el }, { title, factor, value = (name) => model
     const ask = onNextFrame(redraw);
     /** Redraws the run; and computes the map, unless only the ring moved on it. */
     const change = () => {
-      const now = Object.fromEntries(all.map((name) => [name, model.get(name)])), key = JSON.stringify({ ...now, ...atRing([null, null]) });
+      const now = Object.fromEntries(all.map((name) => [name, model.get(name)])),
+        key = JSON.stringify({ ...now, ...atRing([null, null]) });
       if (key !== computedFor) painting.ask();
       computedFor = key;
       ask();
     };
     all.forEach((name) => model.on(`change:${name}`, change));
-    const end = onResize(main, (width) => { plot.resize(width); redraw(); computedFor = ""; change(); });
+    const end = onResize(main, (width) => {
+      plot.resize(width);
+      redraw();
+      computedFor = "";
+      change();
+    });
 
     return {
       ask,
-      repaint() { picture.repaint(); describe(); },
+      repaint() {
+        picture.repaint();
+        describe();
+      },
       close() {
         end();
         painting.close();
@@ -109,7 +143,14 @@ export function mapStage({ model, el }, { title, factor, value = (name) => model
   }
 
   return {
-    root, bar, main, side, hyper, bounds, controls, begin,
+    root,
+    bar,
+    main,
+    side,
+    hyper,
+    bounds,
+    controls,
+    begin,
     /** The axes with what they show, and the ring's place on them, in words. */
     over: () => axes.map((axis, k) => `${axis.label} from ${bounds()[k].map(showChosen).join(" to ")}`).join(" and "),
     where: () => axes.map((axis) => `${axis.symbol} ${showChosen(value(axis.name))}`).join(", "),

@@ -11,7 +11,8 @@ const WIDE = 30; // a state that stays positive and spans more than this ratio i
 /** The axis for some numbers: logarithmic where they are all positive and far apart. */
 function axisFor(numbers, height) {
   const finite = numbers.filter(Number.isFinite);
-  const low = Math.min(...finite), high = Math.max(...finite);
+  const low = Math.min(...finite),
+    high = Math.max(...finite);
   if (low > 0 && high / low > WIDE) return { y: scaleLog([low, high], [height, 0]), log: true };
   const margin = (high - low || Math.abs(high) || 1) * 0.05;
   return { y: scaleLinear([low - margin, high + margin], [height, 0]), log: false };
@@ -35,18 +36,42 @@ export function statePlot(parent, title, color) {
       x.range([0, total - MARGIN.left - MARGIN.right]);
     },
     draw(series, step) {
-      const { y, log } = axisFor(series.flat(), height), width = x.range()[1];
+      const { y, log } = axisFor(series.flat(), height),
+        width = x.range()[1];
       x.domain([0, series[0].length - 1]);
       const path = (values) => {
         const end = values.findIndex((z) => !Number.isFinite(z));
-        return values.slice(0, end < 0 ? undefined : end).map((z, k) => `${k ? "L" : "M"}${x(k).toFixed(1)},${y(z).toFixed(1)}`).join("");
+        return values
+          .slice(0, end < 0 ? undefined : end)
+          .map((z, k) => `${k ? "L" : "M"}${x(k).toFixed(1)},${y(z).toFixed(1)}`)
+          .join("");
       };
-      select(axes[0]).call(axisBottom(x).ticks(Math.min(4, width / 50)).tickSize(4).tickSizeOuter(0));
+      select(axes[0]).call(
+        axisBottom(x)
+          .ticks(Math.min(4, width / 50))
+          .tickSize(4)
+          .tickSizeOuter(0),
+      );
       const ticks = log ? y.ticks(3).filter((z) => Number.isInteger(Math.log10(z))) : y.ticks(3);
-      select(axes[1]).call(axisLeft(y).tickValues(ticks).tickFormat(log ? (z) => power(Math.round(Math.log10(z))) : showChosen).tickSize(-width).tickSizeOuter(0));
-      select(lines).selectAll("path").data(series).join("path").attr("class", "cf-path").attr("stroke-dasharray", (_, k) => DASHES[k]).attr("d", path);
+      select(axes[1]).call(
+        axisLeft(y)
+          .tickValues(ticks)
+          .tickFormat(log ? (z) => power(Math.round(Math.log10(z))) : showChosen)
+          .tickSize(-width)
+          .tickSizeOuter(0),
+      );
+      select(lines)
+        .selectAll("path")
+        .data(series)
+        .join("path")
+        .attr("class", "cf-path")
+        .attr("stroke-dasharray", (_, k) => DASHES[k])
+        .attr("d", path);
       for (const end of ["x1", "x2"]) now.setAttribute(end, x(step));
-      node.setAttribute("aria-label", `${title} over the steps. At step ${step}: ${series.map((values, k) => `${NAMES[k]} ${show(values[step])}`).join(", ")}.`);
+      node.setAttribute(
+        "aria-label",
+        `${title} over the steps. At step ${step}: ${series.map((values, k) => `${NAMES[k]} ${show(values[step])}`).join(", ")}.`,
+      );
     },
   };
 }
