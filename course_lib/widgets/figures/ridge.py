@@ -1,0 +1,168 @@
+"""Ridge: what weight decay does to the minimum, for every strength of the decay."""
+
+import math
+
+import torch
+import traitlets
+
+from course_lib.backends import javascript
+from course_lib.backends.recurrence import trace_descent
+from course_lib.backends.trace import trace
+from course_lib.experiments.sweep import sweep
+from course_lib.formulas import regularization
+from course_lib.formulas.optimizers import momentum_l2, sgdw
+from course_lib.formulas.regularization import bowl
+from course_lib.formulas.signature import Range, signature
+from course_lib.widgets.kit.controls import control
+from course_lib.widgets.kit.figure import Figure
+
+DOMAIN = [[-2.5, 2.5], [-2.0, 2.0]]
+DECAYS = Range(0.01, 100.0, "log")  # what the slider and the plot of the shares span
+MOST_STEPS = 1000
+RULES = {"L2": momentum_l2, "decoupled": sgdw}
+SLIDERS = ("decay", "lr", "momentum", "condition_number", "angle")
+
+
+class Ridge(Figure):
+    """A quadratic loss and a penalty λ/2 ‖w‖²: the minimum that walks from the data's to 0, and two ways to get there.
+
+        Ridge(decay=1)
+
+    The bowl's minimum without decay, `minimum`, and the `start` of the two paths can be dragged; `decay`, `lr`, `momentum`,
+    `condition_number` and `angle` are sliders. With a kernel all of them can be read, set and observed; `fig.solution` is the
+    minimum with decay and `fig.shares` what is left along the valley and across it. Raises ValueError for a setting outside
+    its limits.
+    """
+
+    decay = traitlets.Float().tag(sync=True)
+    lr = traitlets.Float().tag(sync=True)
+    momentum = traitlets.Float().tag(sync=True)
+    condition_number = traitlets.Float().tag(sync=True)
+    angle = traitlets.Float().tag(sync=True)
+    start = traitlets.List().tag(sync=True)
+    minimum = traitlets.List().tag(sync=True)
+    steps = traitlets.Int().tag(sync=True)
+    spec = traitlets.Dict().tag(sync=True)
+    code = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        decay: float = 1.0,
+        *,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        condition_number: float = 10.0,
+        angle: float = -30.0,
+        start=(1.4, -1.8),
+        minimum=(1.5, 0.8),
+        steps: int = 40,
+    ):
+        settings = {
+            "decay": decay,
+            "lr": lr,
+            "momentum": momentum,
+            "condition_number": condition_number,
+            "angle": angle,
+        }
+        points = {"start": list(start), "minimum": list(minimum)}
+        super().__init__(steps=steps, **settings, **points)
+        controls = [control(_owner(name), name, settings[name]) for name in SLIDERS]
+        controls[0]["range"] |= {"low": min(DECAYS.low, decay), "high": max(DECAYS.high, decay)}
+        self.spec = {
+            "domain": DOMAIN,
+            "controls": controls,
+            "runs": [
+                {"key": rule.__name__, "label": label, "color": f"var(--cf-rule-{rule.__name__})"}
+                for label, rule in RULES.items()
+            ],
+            "decays": [DECAYS.low, DECAYS.high],
+            "initial": settings | {name: getattr(self, name) for name in points},
+        }
+        self.code = _javascript()
+
+    @traitlets.validate(*SLIDERS)
+    def _within_limits(self, proposal):
+        name, value = proposal["trait"].name, proposal["value"]
+        _owner(name).check(name, value)
+        if name == "decay" and value == 0:
+            raise ValueError("decay must be above 0, as the figure's axis is logarithmic, got 0.0.")
+        return value
+
+    @traitlets.validate("start", "minimum")
+    def _in_the_picture(self, proposal):
+        name, value = proposal["trait"].name, proposal["value"]
+        try:
+            point = [float(x) for x in value]
+        except (TypeError, ValueError):
+            point = []
+        if len(point) != 2 or not all(low <= x <= high for x, (low, high) in zip(point, DOMAIN, strict=True)):
+            raise ValueError(
+                f"{name} must be two numbers in the picture, x from -2.5 to 2.5 and y from -2 to 2, got {value}."
+            )
+        return point
+
+    @traitlets.validate("steps")
+    def _steps_can_be_drawn(self, proposal):
+        if not 1 <= proposal["value"] <= MOST_STEPS:
+            raise ValueError(f"steps must be a whole number from 1 to {MOST_STEPS}, got {proposal['value']}.")
+        return proposal["value"]
+
+    @property
+    def solution(self) -> torch.Tensor:
+        """The minimum of the loss with decay, of shape (2,)."""
+        return regularization.ridge_minimum(*_doubles(*self.minimum, self.condition_number, self.angle, self.decay))
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """What the decay leaves of the data's minimum along the valley and across it."""
+        return tuple(regularization.shrinkage(*_doubles(h, self.decay)).item() for h in (1.0, self.condition_number))
+
+    @property
+    def distances(self) -> dict[str, float]:
+        """How far from the solution each of the two paths ends, by rule."""
+        x, y = self.minimum
+        bowl_here = {"x": x, "y": y, "condition_number": self.condition_number, "angle": self.angle}
+        own = {"lr": self.lr, "momentum": self.momentum, "decay": self.decay}
+        ends = {
+            label: sweep(rule, bowl, self.start, self.steps, **own, **bowl_here)[-1, 0] for label, rule in RULES.items()
+        }
+        return {label: (end - self.solution).norm().item() for label, end in ends.items()}
+
+    @property
+    def alt(self) -> str:
+        """The figure's result in words."""
+        (x, y), (along, across) = self.solution.tolist(), self.shares
+        data = math.hypot(*self.minimum)
+        ends = "; ".join(f"{label}: {distance:.3g}" for label, distance in self.distances.items())
+        return (
+            f"A quadratic loss of condition number {self.condition_number:g} with its minimum at ({self.minimum[0]:g}, {self.minimum[1]:g}). "
+            f"Weight decay {self.decay:g} moves it to ({x:.3g}, {y:.3g}): {along:.1%} is left along the valley and {across:.1%} across it, "
+            f"{math.hypot(x, y) / data if data else 1:.1%} of the norm. Distance to it after {self.steps} steps, {ends}."
+        )
+
+
+def _owner(name: str):
+    return signature(momentum_l2) if name in ("decay", "lr", "momentum") else signature(bowl, inputs=("w",))
+
+
+def _doubles(*values: float) -> list[torch.Tensor]:
+    return [torch.tensor(float(x), dtype=torch.float64) for x in values]
+
+
+def _javascript() -> str:
+    def formula(function, inputs):
+        return javascript.function(
+            function.__name__, trace(lambda x: {"result": function(**x)}, inputs, name=function.__name__)
+        )
+
+    place = dict.fromkeys(("x", "y", "condition_number", "angle"), ())
+    return "\n".join(
+        (
+            *(javascript.loop(rule.__name__, trace_descent(rule, bowl)) for rule in RULES.values()),
+            formula(bowl, {"w": (2,)} | place),
+            formula(regularization.ridge_minimum, place | {"decay": ()}),
+            formula(regularization.level_curve, {"phase": ()} | place | {"loss": ()}),
+            formula(regularization.shrinkage, {"curvature": (), "decay": ()}),
+            formula(regularization.eigenvectors, {"angle": ()}),
+        )
+    )
