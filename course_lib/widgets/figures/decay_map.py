@@ -2,10 +2,9 @@
 
 import math
 
-import traitlets
-
 from course_lib.experiments import decay_map
 from course_lib.widgets.kit.figure import Figure
+from course_lib.widgets.kit.traits import Choice, Hyper
 
 PAIRS = {
     "adam": ("Adam", ("adamw", "adam_l2")),
@@ -25,36 +24,26 @@ class DecayMap(Figure):
     `pair` says which two maps; `axis` is "decay" or "product" (of rate and decay), `view` "validation", "training" or "norm".
     The ring chooses one setting for both maps; beneath them are its curves. With a kernel all of these and `fig.lr` and
     `fig.decay` can be read, set and observed; `fig.losses` are the two validation losses of the cell nearest to the setting.
-    Raises ValueError for a rate or decay that is not above 0, TraitError for an unknown choice.
+    Raises ValueError for a rate or decay that is not above 0, and for an unknown choice.
     """
 
-    pair = traitlets.Enum(list(PAIRS), "adam").tag(sync=True)
-    axis = traitlets.Enum(["decay", "product"], "decay").tag(sync=True)
-    view = traitlets.Enum(["validation", "training", "norm"], "validation").tag(sync=True)
-    lr = traitlets.Float().tag(sync=True)
-    decay = traitlets.Float().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
+    pair = Choice(PAIRS)
+    axis = Choice(("decay", "product"))
+    view = Choice(("validation", "training", "norm"))
+    lr = Hyper(above=0, because="as the map's axes are logarithmic")
+    decay = Hyper(above=0, because="as the map's axes are logarithmic")
 
     def __init__(
         self, pair: str = "adam", *, axis: str = "decay", view: str = "validation", lr: float = 0.01, decay: float = 1.0
     ):
-        initial = {"pair": pair, "axis": axis, "view": view, "lr": lr, "decay": decay}
-        super().__init__(**initial)
+        super().__init__(pair=pair, axis=axis, view=view, lr=lr, decay=decay)
         self.spec = {
-            "initial": initial,
+            "initial": {name: getattr(self, name) for name in ("pair", "axis", "view", "lr", "decay")},
             "worst": WORST,
             "pairs": {
                 key: {"title": title, "maps": [_shown(name) for name in names]} for key, (title, names) in PAIRS.items()
             },
         }
-
-    @traitlets.validate("lr", "decay")
-    def _above_zero(self, proposal):
-        if not 0 < proposal["value"] < math.inf:
-            raise ValueError(
-                f"{proposal['trait'].name} must be above 0 and finite, as the map's axes are logarithmic, got {proposal['value']}."
-            )
-        return proposal["value"]
 
     @property
     def cell(self) -> tuple[int, int]:

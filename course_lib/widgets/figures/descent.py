@@ -1,7 +1,5 @@
 """Descent: watch a rule walk on a surface, and change everything about it."""
 
-import inspect
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,7 +11,8 @@ from course_lib.experiments.sweep import sweep
 from course_lib.formulas.signature import signature
 from course_lib.formulas.surfaces import Surface, quadratic
 from course_lib.widgets.kit.adjustable import Adjustable
-from course_lib.widgets.kit.controls import control, is_tiny, label, symbol
+from course_lib.widgets.kit.controls import color, control, is_tiny, label, symbol
+from course_lib.widgets.kit.traits import Point, Whole, plane_domain
 
 MOST_STEPS = 10_000
 
@@ -33,12 +32,10 @@ class Descent(Adjustable):
     hyperparameters, and for values outside their limits.
     """
 
-    start = traitlets.List().tag(sync=True)
-    steps = traitlets.Int(100).tag(sync=True)
-    step = traitlets.Int(100, min=0).tag(sync=True)
+    start = Point()
+    steps = Whole(1, MOST_STEPS)
+    step = Whole(0, "steps")
     recorded = traitlets.List().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -47,6 +44,7 @@ class Descent(Adjustable):
         *,
         start=None,
         steps: int = 100,
+        step: int | None = None,
         domain=None,
         watch: bool = False,
         **hyper,
@@ -58,24 +56,15 @@ class Descent(Adjustable):
             k: v for own in reversed(both) for k, v in own.items()
         }  # where rules share a name, the first one's default
         self._signatures = [*map(signature, self._rules.values()), signature(surface, inputs=("w",))]
-        self._hyper = tuple(
-            dict.fromkeys(k for s in self._signatures for k in s.hyper)
-        )  # the rules', then the surface's
-        for name in hyper:
-            if name not in defaults:
-                raise TypeError(
-                    f"Unknown hyperparameter `{name}`. {' and '.join(self._rules)} on {surface.__name__} has: {', '.join(defaults)}."
-                )
-        _check_names(defaults)
-        values = {name: float(value) for name, value in (defaults | hyper).items()}
+        values = self._settings(defaults, hyper)
         of_surface = self._signatures[-1].hyper
         shown = [
             name
-            for name in self._hyper
+            for name in dict.fromkeys(k for s in self._signatures for k in s.hyper)  # the rules', then the surface's
             if name in hyper or name not in of_surface and not is_tiny(self._owner(name), name)
         ]
-        start = _point(self._surface.start if start is None else start)
-        super().__init__(start=start, steps=steps, step=steps)
+        start = self._surface.start if start is None else start
+        super().__init__(start=start, steps=steps, step=steps if step is None else step)
         self._add_hyperparameters(values)
         for one in self._rules.values():
             self._sweep(one, 0)  # says in words what is wrong with a surface
@@ -83,15 +72,15 @@ class Descent(Adjustable):
         self.spec = {
             "title": f"{' and '.join(map(label, self._rules))} on {label(surface.__name__)}",
             "runs": [
-                {"key": f"run{k}", "label": label(name), "color": _color(name, k)} for k, name in enumerate(self._rules)
+                {"key": f"run{k}", "label": label(name), "color": color(name, k)} for k, name in enumerate(self._rules)
             ],
             "watched": self._watched() if watch else [],
-            "domain": _domain(self._surface.domain if domain is None else domain),
+            "domain": plane_domain(self._surface.domain if domain is None else domain),
             "controls": [control(self._owner(name), name, values[name]) for name in shown],
             "hyper": list(values),
             "surface": list(of_surface),
             "minimum_known": bool(self._surface.minima()),
-            "initial": {name: values[name] for name in shown} | {"start": start, "step": steps},
+            "initial": {name: values[name] for name in shown} | {"start": self.start, "step": self.step},
         }
 
     def _watched(self) -> list[dict]:
@@ -107,7 +96,7 @@ class Descent(Adjustable):
                         {
                             "key": f"run{k}",
                             "title": f"{symbol(state)}, {label(name)}" if several else symbol(state),
-                            "color": _color(name, k),
+                            "color": color(name, k),
                             "columns": columns,
                         }
                     )
@@ -122,16 +111,6 @@ class Descent(Adjustable):
         if points := trace_minima(self._surface):
             parts.append(javascript.function("minima", points))
         return "\n".join(parts)
-
-    @traitlets.validate("start")
-    def _start_is_a_point(self, proposal):
-        return _point(proposal["value"])
-
-    @traitlets.validate("steps")
-    def _steps_can_be_drawn(self, proposal):
-        if not 1 <= proposal["value"] <= MOST_STEPS:
-            raise ValueError(f"steps must be a whole number from 1 to {MOST_STEPS}, got {proposal['value']}.")
-        return proposal["value"]
 
     def _sweep(self, rule: Callable, steps: int) -> torch.Tensor:
         known = set(signature(rule).hyper) | set(self._signatures[-1].hyper)
@@ -188,35 +167,3 @@ def _named(rule: Callable | Sequence[Callable]) -> dict[str, Callable]:
             f"Two rules have the same name: {', '.join(signature(one).name for one in rules)}. Give each its own."
         )
     return named
-
-
-def _check_names(names) -> None:
-    """Each hyperparameter becomes an attribute of the figure and a keyword, so its name must be free."""
-    keywords = inspect.signature(Descent.__init__).parameters
-    for name in names:
-        if hasattr(Descent, name) or name in keywords:
-            raise TypeError(
-                f"A hyperparameter of a figure can't be called `{name}`: the figure has a `{name}` of its own. Rename it, as in `my_{name}`."
-            )
-
-
-def _color(name: str, k: int) -> str:
-    """The rule's color in the whole course, or the figure's k-th color for a rule of your own."""
-    return f"var(--cf-rule-{name}, var(--cf-own-{k % 4}))" if name.isidentifier() else f"var(--cf-own-{k % 4})"
-
-
-def _point(start) -> list[float]:
-    try:
-        point = [float(x) for x in start]
-    except (TypeError, ValueError):
-        point = []
-    if len(point) != 2 or not all(map(math.isfinite, point)):
-        raise ValueError(f"start must be two finite numbers, got {start}.")
-    return point
-
-
-def _domain(domain) -> list[list[float]]:
-    (x0, x1), (y0, y1) = sides = [list(map(float, side)) for side in domain]
-    if not (x0 < x1 and y0 < y1):
-        raise ValueError(f"domain must be ((x low, x high), (y low, y high)), got {domain}.")
-    return sides

@@ -5,16 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-import traitlets
 from torch.func import grad_and_value
 
 from course_lib.backends import javascript
-from course_lib.backends.trace import trace
 from course_lib.formulas.objective import MODELS, line, sine, squared_error, unit
 from course_lib.formulas.optimizers import gradient_descent
 from course_lib.formulas.signature import signature
-from course_lib.widgets.kit.controls import control
+from course_lib.widgets.kit.controls import control, identifier
 from course_lib.widgets.kit.figure import Figure
+from course_lib.widgets.kit.traits import Choice, Hyper, Numbers, Point, finite_numbers, plane_domain
 
 MOST_POINTS = 60
 HIGHEST_RATE = 2.0  # a gradient of these surfaces is small
@@ -70,19 +69,17 @@ class Fit(Figure):
     Raises TypeError for an unknown model, ValueError for parameters, data or a learning rate that can't be drawn.
     """
 
-    model = traitlets.Unicode().tag(sync=True)
-    w = traitlets.List().tag(sync=True)
-    x = traitlets.List().tag(sync=True)
-    y = traitlets.List().tag(sync=True)
-    lr = traitlets.Float().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
+    model = Choice("_models")
+    w = Point()
+    x = Numbers("_count")
+    y = Numbers("_count")
+    lr = Hyper(above=0)
 
     def __init__(self, model: str | Callable = "line", *, w=None, x=None, y=None, lr: float | None = None, domain=None):
         if (x is None) != (y is None):
             raise ValueError(f"Data are pairs: {'y' if y is None else 'x'} is missing. Give both x and y, or neither.")
-        self._models = {_name(model): model} if callable(model) else MODELS
-        name = _name(model) if callable(model) else model
+        self._models = {identifier(model): model} if callable(model) else MODELS
+        name = identifier(model) if callable(model) else model
         if name not in self._models:
             raise TypeError(f"Unknown model {model!r}. There are {', '.join(MODELS)}, or give a function of (x, w).")
         own = {"w": w, "domain": domain, "lr": lr}
@@ -91,35 +88,15 @@ class Fit(Figure):
         }
         first = self._examples[name]
         self._count = len(first.x)
-        super().__init__(model=name, w=list(first.w), x=list(first.x), y=list(first.y), lr=first.lr)
-        rate = control(signature(gradient_descent), "lr", first.lr)
+        super().__init__(model=name, w=first.w, x=first.x, y=first.y, lr=first.lr)
+        rate = control(signature(gradient_descent), "lr", self.lr)
         rate["range"]["high"] = max(rate["range"]["high"], HIGHEST_RATE)
         self.spec = {
             "models": [{"name": key, **vars(example)} for key, example in self._examples.items()],
             "controls": [rate],
-            "initial": {"model": name, "w": list(first.w), "x": list(first.x), "y": list(first.y), "lr": first.lr},
+            "initial": {key: getattr(self, key) for key in ("model", "w", "x", "y", "lr")},
         }
         self.code = "\n".join(_javascript(key, one, self._count) for key, one in self._models.items())
-
-    @traitlets.validate("model")
-    def _model_is_known(self, proposal):
-        if proposal["value"] not in self._models:
-            raise ValueError(f"This figure has the models {', '.join(self._models)}, got {proposal['value']!r}.")
-        return proposal["value"]
-
-    @traitlets.validate("w")
-    def _two_parameters(self, proposal):
-        return _numbers("w", proposal["value"], 2)
-
-    @traitlets.validate("x", "y")
-    def _as_many_numbers_as_points(self, proposal):
-        return _numbers(proposal["trait"].name, proposal["value"], self._count)
-
-    @traitlets.validate("lr")
-    def _rate_within_limits(self, proposal):
-        if not 0 < proposal["value"] < math.inf:
-            raise ValueError(f"lr must be above 0 and finite, got {proposal['value']}.")
-        return proposal["value"]
 
     @property
     def prediction(self) -> torch.Tensor:
@@ -160,24 +137,17 @@ def _javascript(name: str, model: Callable, count: int) -> str:
     """Three functions: the loss; loss, gradient, its length and the next parameters; the prediction for one x."""
     objective = _objective(model)
 
-    def at(point, rate):
-        gradient, loss = grad_and_value(objective)(point["w"], point["x"], point["y"])
-        return {
-            "loss": loss,
-            "gradient": gradient,
-            "length": torch.linalg.vector_norm(gradient),
-            "next": gradient_descent(point["w"], gradient, 1, **rate),
-        }
+    def at(w, x, y, lr):
+        gradient, loss = grad_and_value(objective)(w, x, y)
+        return loss, gradient, torch.linalg.vector_norm(gradient), gradient_descent(w, gradient, 1, lr=lr)
 
     data = {"w": (2,), "x": (count,), "y": (count,)}
-    programs = {
-        "loss": trace(lambda point: {"loss": objective(**point)}, data, name=f"loss of {name}"),
-        "at": trace(at, data, {"lr": ()}, name=f"one step with {name}"),
-        "predict": trace(
-            lambda point: {"prediction": model(**point)}, {"x": (1,), "w": (2,)}, name=f"prediction of {name}"
-        ),
-    }
-    return "\n".join(javascript.function(f"{name}_{key}", program) for key, program in programs.items())
+    parts = (
+        javascript.of(objective, f"{name}_loss", **data),
+        javascript.of(at, f"{name}_at", **data, lr=()),
+        javascript.of(model, f"{name}_predict", x=(1,), w=(2,)),
+    )
+    return "\n".join(parts)
 
 
 def _example(known: Example | None, x, y, w=None, domain=None, lr=None) -> Example:
@@ -189,30 +159,11 @@ def _example(known: Example | None, x, y, w=None, domain=None, lr=None) -> Examp
         raise ValueError(
             f"x and y must have the same number of values, 1 to {MOST_POINTS}, got {len(example.x)} and {len(example.y)}."
         )
-    (x0, x1), (y0, y1) = sides = [[float(v) for v in side] for side in example.domain]
-    if not (x0 < x1 and y0 < y1):
-        raise ValueError(f"domain must be ((θ0 low, θ0 high), (θ1 low, θ1 high)), got {domain}.")
     numbers = {
-        key: tuple(_numbers(key, getattr(example, key), count))
+        key: tuple(finite_numbers(key, getattr(example, key), count))
         for key, count in (("w", 2), ("x", len(example.x)), ("y", len(example.y)))
     }
-    return replace(example, domain=sides, **numbers)
-
-
-def _name(model: Callable) -> str:
-    """A name that JavaScript and the reader can read: `mine` for a lambda."""
-    name = getattr(model, "__name__", type(model).__name__)
-    return name if name.isidentifier() and name.isascii() else "mine"
-
-
-def _numbers(name: str, values, count: int) -> list[float]:
-    try:
-        numbers = [float(v) for v in values]
-    except (TypeError, ValueError):
-        numbers = []
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{name} must be {count} finite numbers, got {values}.")
-    return numbers
+    return replace(example, domain=plane_domain(example.domain), **numbers)
 
 
 def _double(values) -> torch.Tensor:

@@ -8,19 +8,19 @@ import torch
 import traitlets
 
 from course_lib.backends import javascript
-from course_lib.backends.trace import trace
 from course_lib.formulas.local_model import judge
 from course_lib.formulas.optimizers import gradient_descent
 from course_lib.formulas.second_order import hessian, newton, quadratic_model
 from course_lib.formulas.signature import Range, signature
 from course_lib.widgets.figures.local_model_examples import EXAMPLES, Example
-from course_lib.widgets.kit.controls import control, label
+from course_lib.widgets.kit.controls import control, identifier, label
 from course_lib.widgets.kit.figure import Figure
+from course_lib.widgets.kit.traits import Choice, Hyper, Point, Points
 
 DIRECTIONS = {"newton": "Newton's step", "gradient": "the gradient step"}
 RATES = Range(0.0, 2.0)  # of Newton's step, whose natural rate is 1
+SETTINGS = Range(0.0, 1.0, at_least=0.0, below=1e6)
 LONGEST_TRAIL = 200
-PROGRAMS = ("loss", "model", "along", "at")
 
 
 class LocalModel(Figure):
@@ -37,15 +37,13 @@ class LocalModel(Figure):
     Raises TypeError for an unknown surface or a function that is no loss, ValueError for a setting outside its limits.
     """
 
-    surface = traitlets.Unicode().tag(sync=True)
-    w = traitlets.List().tag(sync=True)
-    trail = traitlets.List().tag(sync=True)
-    damping = traitlets.Float().tag(sync=True)
-    lr = traitlets.Float().tag(sync=True)
-    gradient_lr = traitlets.Float().tag(sync=True)
-    direction = traitlets.Unicode().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
+    surface = Choice("_examples")
+    w = Point()
+    trail = Points(LONGEST_TRAIL)
+    damping = Hyper(SETTINGS)
+    lr = Hyper(SETTINGS)
+    gradient_lr = Hyper(SETTINGS)
+    direction = Choice(DIRECTIONS)
     _judged = None  # what was computed last, and for which state
 
     def __init__(
@@ -58,8 +56,8 @@ class LocalModel(Figure):
         gradient_lr: float | None = None,
         direction: str = "newton",
     ):
-        self._examples = {_name(surface): Example.of(_loss(surface))} if callable(surface) else EXAMPLES
-        name = _name(surface) if callable(surface) else surface
+        self._examples = {identifier(surface): Example.of(_loss(surface))} if callable(surface) else EXAMPLES
+        name = identifier(surface) if callable(surface) else surface
         if name not in self._examples:
             raise TypeError(f"Unknown surface {surface!r}. There are {', '.join(EXAMPLES)}, or give a function of w.")
         own = self._examples[name]
@@ -68,7 +66,7 @@ class LocalModel(Figure):
             "lr": lr,
             "gradient_lr": own.gradient_lr if gradient_lr is None else gradient_lr,
         }
-        state = {"surface": name, "w": list(own.w if w is None else w), "trail": [], "direction": direction} | settings
+        state = {"surface": name, "w": own.w if w is None else w, "trail": [], "direction": direction} | settings
         super().__init__(**state)
         self.spec = {
             "surfaces": [
@@ -83,37 +81,11 @@ class LocalModel(Figure):
                 for key, one in self._examples.items()
             ],
             "fields": [[key, x.numel()] for key, x in self._now.items()],
-            "controls": [_control(key, float(value)) for key, value in settings.items()],
+            "controls": [_control(key, getattr(self, key)) for key in settings],
             "directions": DIRECTIONS,
             "initial": {key: getattr(self, key) for key in state},
         }
         self.code = _course_javascript() if self._examples is EXAMPLES else _javascript(name, own.formula)
-
-    @traitlets.validate("surface")
-    def _surface_is_known(self, proposal):
-        if proposal["value"] not in self._examples:
-            raise ValueError(f"This figure has the surfaces {', '.join(self._examples)}, got {proposal['value']!r}.")
-        return proposal["value"]
-
-    @traitlets.validate("direction")
-    def _direction_is_known(self, proposal):
-        if proposal["value"] not in DIRECTIONS:
-            raise ValueError(f"direction must be {' or '.join(map(repr, DIRECTIONS))}, got {proposal['value']!r}.")
-        return proposal["value"]
-
-    @traitlets.validate("w")
-    def _two_numbers(self, proposal):
-        return _point("w", proposal["value"])
-
-    @traitlets.validate("trail")
-    def _points(self, proposal):
-        return [_point("A point of the trail", point) for point in proposal["value"]][-LONGEST_TRAIL:]
-
-    @traitlets.validate("damping", "lr", "gradient_lr")
-    def _within_limits(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        Range(0.0, 1.0, at_least=0.0, below=1e6).check(name, value)
-        return value
 
     @property
     def _formula(self) -> Callable:
@@ -268,22 +240,19 @@ def _course_javascript() -> str:
 def _javascript(name: str, f: Callable) -> str:
     """The loss, the model, both along a line, and everything that is shown about a point."""
 
-    def along(point):
-        w, delta = point["w"], point["s"] * point["d"]
-        return {"loss": f(w + delta), "model": quadratic_model(f, w, delta)}
+    def along(w, d, s):
+        return f(w + s * d), quadratic_model(f, w, s * d)
 
-    settings = dict.fromkeys(("damping", "lr", "gradient_lr"), ())
-    programs = {
-        "loss": trace(lambda point: {"loss": f(**point)}, {"w": (2,)}, name=f"{name}"),
-        "model": trace(
-            lambda point: {"model": quadratic_model(f, **point)}, {"w": (2,), "delta": (2,)}, name=f"model of {name}"
-        ),
-        "along": trace(along, {"w": (2,), "d": (2,), "s": ()}, name=f"{name} and its model along d"),
-        "at": trace(
-            lambda point, setting: judge(f, point["w"], **setting), {"w": (2,)}, settings, name=f"{name} at one point"
-        ),
-    }
-    return "\n".join(javascript.function(f"{name}_{key}", programs[key]) for key in PROGRAMS)
+    def at(w, damping, lr, gradient_lr):
+        return tuple(judge(f, w, damping=damping, lr=lr, gradient_lr=gradient_lr).values())
+
+    parts = (
+        javascript.of(f, f"{name}_loss", w=(2,)),
+        javascript.of(lambda w, delta: quadratic_model(f, w, delta), f"{name}_model", w=(2,), delta=(2,)),
+        javascript.of(along, f"{name}_along", w=(2,), d=(2,), s=()),
+        javascript.of(at, f"{name}_at", w=(2,), damping=(), lr=(), gradient_lr=()),
+    )
+    return "\n".join(parts)
 
 
 def _control(name: str, value: float) -> dict:
@@ -306,25 +275,9 @@ def _loss(surface: Callable) -> Callable:
             else f"the type {type(result).__name__}"
         )
         raise TypeError(
-            f"{_name(surface)} returned a result of {got} for w of shape (2,). A loss is a scalar tensor, of shape ()."
+            f"{identifier(surface)} returned a result of {got} for w of shape (2,). A loss is a scalar tensor, of shape ()."
         )
     return surface
-
-
-def _name(surface: Callable) -> str:
-    """A name that JavaScript and the reader can read: `mine` for a lambda."""
-    name = getattr(surface, "__name__", type(surface).__name__)
-    return name if name.isidentifier() and name.isascii() else "mine"
-
-
-def _point(name: str, value) -> list[float]:
-    try:
-        point = [float(x) for x in value]
-    except (TypeError, ValueError):
-        point = []
-    if len(point) != 2 or not all(map(math.isfinite, point)):
-        raise ValueError(f"{name} must be two finite numbers, got {value}.")
-    return point
 
 
 def _double(values) -> torch.Tensor:

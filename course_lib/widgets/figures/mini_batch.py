@@ -1,16 +1,15 @@
 """MiniBatch: full batch, mini-batch and stochastic descent from one start, on the loss over all examples."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-import traitlets
 from torch.func import grad, jacrev
 
 from course_lib.backends import javascript
-from course_lib.backends.trace import trace
 from course_lib.experiments.batches import SAMPLING, index_batches, uniform
 from course_lib.formulas.minibatch import batch_gradient, example_gradients, excess_loss, gradient_covariance
 from course_lib.formulas.objective import least_squares, logistic_loss
@@ -18,6 +17,7 @@ from course_lib.formulas.optimizers import gradient_descent
 from course_lib.formulas.signature import Range, signature
 from course_lib.widgets.kit.controls import control, own_control
 from course_lib.widgets.kit.figure import Figure
+from course_lib.widgets.kit.traits import Choice, Hyper, Point, Whole
 
 N = 64  # examples
 MOST_STEPS, MOST_EPOCHS = 200, 20
@@ -95,17 +95,15 @@ class MiniBatch(Figure):
     Raises ValueError for a setting outside its limits.
     """
 
-    problem = traitlets.Unicode().tag(sync=True)
-    start = traitlets.List().tag(sync=True)
-    lr = traitlets.Float().tag(sync=True)
-    B = traitlets.Int().tag(sync=True)
-    sampling = traitlets.Unicode().tag(sync=True)
-    budget = traitlets.Unicode().tag(sync=True)
-    steps = traitlets.Int().tag(sync=True)
-    epochs = traitlets.Int().tag(sync=True)
-    seed = traitlets.Int().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
+    problem = Choice(PROBLEMS)
+    start = Point()
+    lr = Hyper(above=0)
+    B = Whole(1, N)
+    sampling = Choice(SAMPLING)
+    budget = Choice(BUDGETS)
+    steps = Whole(1, MOST_STEPS)
+    epochs = Whole(1, MOST_EPOCHS)
+    seed = Whole(0, 2**32 - 1)
 
     def __init__(
         self,
@@ -123,7 +121,7 @@ class MiniBatch(Figure):
         own = PROBLEMS.get(problem, PROBLEMS["least squares"])
         settings = {"lr": own.lr if lr is None else lr, "B": B, "steps": steps, "epochs": epochs}
         choices = {"problem": problem, "sampling": sampling, "budget": budget, "seed": seed}
-        super().__init__(start=list(own.start if start is None else start), **settings, **choices)
+        super().__init__(start=own.start if start is None else start, **settings, **choices)
         rate = control(signature(gradient_descent), "lr", self.lr)
         rate["range"] |= {"low": min(1e-2, self.lr), "high": max(HIGHEST_RATE, self.lr)}
         self.spec = {
@@ -132,52 +130,14 @@ class MiniBatch(Figure):
             "choices": {"problem": list(PROBLEMS), "sampling": list(SAMPLING), "budget": list(BUDGETS)},
             "controls": [
                 rate,
-                own_control("B", Range(1, N, "log"), B, label="batch size", whole=True),
-                own_control("epochs", Range(1, MOST_EPOCHS), epochs, "E", whole=True),
-                own_control("steps", Range(1, MOST_STEPS), steps, "T", whole=True),
+                own_control("B", Range(1, N, "log"), self.B, label="batch size", whole=True),
+                own_control("epochs", Range(1, MOST_EPOCHS), self.epochs, "E", whole=True),
+                own_control("steps", Range(1, MOST_STEPS), self.steps, "T", whole=True),
             ],
             "runs": list(RUNS),
-            "initial": settings | choices | {"start": self.start},
+            "initial": {name: getattr(self, name) for name in (*settings, *choices, "start")},
         }
         self.code = _javascript()
-
-    @traitlets.validate("problem", "sampling", "budget")
-    def _one_of_the_choices(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        known = {"problem": PROBLEMS, "sampling": SAMPLING, "budget": BUDGETS}[name]
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
-        return value
-
-    @traitlets.validate("B", "steps", "epochs")
-    def _whole_and_within_limits(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        most = {"B": N, "steps": MOST_STEPS, "epochs": MOST_EPOCHS}[name]
-        if not 1 <= value <= most:
-            raise ValueError(f"{name} must be a whole number from 1 to {most}, got {value}.")
-        return value
-
-    @traitlets.validate("seed")
-    def _seed_has_32_bits(self, proposal):
-        if not 0 <= proposal["value"] < 2**32:
-            raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1, got {proposal['value']}.")
-        return proposal["value"]
-
-    @traitlets.validate("lr")
-    def _rate_within_limits(self, proposal):
-        if not 0 < proposal["value"] < math.inf:
-            raise ValueError(f"lr must be above 0 and finite, got {proposal['value']}.")
-        return proposal["value"]
-
-    @traitlets.validate("start")
-    def _two_numbers(self, proposal):
-        try:
-            point = [float(x) for x in proposal["value"]]
-        except (TypeError, ValueError):
-            point = []
-        if len(point) != 2 or not all(map(math.isfinite, point)):
-            raise ValueError(f"start must be two finite numbers, got {proposal['value']}.")
-        return point
 
     @property
     def batches(self) -> dict[str, list[list[int]]]:
@@ -245,24 +205,12 @@ def _for_the_page(name: str, one: Problem) -> dict:
 def _javascript() -> str:
     """For each loss: that of one example, and its gradient; the step; and the floor that theory predicts."""
     example = {"w": (2,), "x": (1, 2), "y": (1,)}
-    programs = {
-        "step": trace(
-            lambda s, h: {"w": gradient_descent(s["w"], s["g"], 1, **h)},
-            {"w": (2,), "g": (2,)},
-            {"lr": ()},
-            name="gradient descent",
-        ),
-        "excess": trace(
-            lambda s: {"excess": excess_loss(**s)}, {"covariance": (2, 2), "B": (), "lr": ()}, name="excess loss"
-        ),
-    }
+    parts = [
+        javascript.of(lambda w, g, lr: gradient_descent(w, g, 1, lr=lr), "step", w=(2,), g=(2,), lr=()),
+        javascript.of(excess_loss, "excess", covariance=(2, 2), B=(), lr=()),
+    ]
     for loss in (one.loss for one in PROBLEMS.values()):
-        programs[f"{loss.__name__}_loss"] = trace(
-            lambda s, f=loss: {"loss": f(**s)}, example, name=f"{loss.__name__} of one example"
-        )
-        programs[f"{loss.__name__}_gradient"] = trace(
-            lambda s, f=loss: {"g": example_gradients(f, **s)},
-            example,
-            name=f"gradient of {loss.__name__} for one example",
-        )
-    return "\n".join(javascript.function(key, program) for key, program in programs.items())
+        parts.append(javascript.of(loss, f"{loss.__name__}_loss", **example))
+        gradient = functools.partial(example_gradients, loss)
+        parts.append(javascript.of(gradient, f"{loss.__name__}_gradient", **example))
+    return "\n".join(parts)

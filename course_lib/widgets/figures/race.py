@@ -18,8 +18,9 @@ from course_lib.formulas import optimizers as o
 from course_lib.formulas import second_order as s
 from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import SURFACES, Surface
-from course_lib.widgets.kit.controls import label, symbol
+from course_lib.widgets.kit.controls import color, label, own_control
 from course_lib.widgets.kit.figure import Figure
+from course_lib.widgets.kit.traits import Choice, Hyper, Point, Whole
 
 GROUPS = {
     "first order": (o.gradient_descent, o.momentum, o.rprop, o.adagrad, o.adadelta, o.rmsprop, o.adam),
@@ -27,6 +28,7 @@ GROUPS = {
     "beyond the lecture": (o.nesterov, o.amsgrad, o.adamax, o.nadam, o.radam, o.lion),
 }
 RATES = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 9))  # four a decade
+STATE = ("surface", "mode", "chosen", "start", "steps", "step", "goal", "picked")
 HELD = {"decay": 0.0}  # a decay would move the minimum
 HEIGHT = 0.84  # of a picture, over its width: the page stays where it is when the surface changes
 STEPS, GOAL = Range(10, 2010), Range(1e-12, 1.0, "log")
@@ -58,16 +60,14 @@ class Race(Figure):
     Raises ValueError or TypeError, with what to change, for what can't be raced.
     """
 
-    surface = traitlets.Unicode().tag(sync=True)
-    mode = traitlets.Enum(["defaults", "tuned"], "defaults").tag(sync=True)
+    surface = Choice("_surfaces")
+    mode = Choice(("defaults", "tuned"))
     chosen = traitlets.List().tag(sync=True)
-    start = traitlets.List().tag(sync=True)
-    steps = traitlets.Int().tag(sync=True)
-    step = traitlets.Int(min=0).tag(sync=True)
-    goal = traitlets.Float().tag(sync=True)
+    start = Point()
+    steps = Whole(int(STEPS.low), int(STEPS.high))
+    step = Whole(0, "steps")
+    goal = Hyper(low=GOAL.low, high=GOAL.high)
     picked = traitlets.List().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Race(Figure):
             next(iter(self._surfaces)),
             self._lectures() if chosen is None else [signature(r).name for r in chosen],
         )
-        start = list(map(float, self._surfaces[first].start if start is None else start))
+        start = self._surfaces[first].start if start is None else start
         super().__init__(surface=first, mode=mode, chosen=chosen, start=start, steps=steps, step=steps, goal=goal)
         self.spec = {
             "groups": [
@@ -102,17 +102,8 @@ class Race(Figure):
             "rules": {name: self._rule(k, name) for k, name in enumerate(self._rules)},
             "surfaces": {name: _surface(k, self._surfaces[name].formula) for k, name in enumerate(self._surfaces)},
             "rates": RATES,
-            "controls": [_control("steps", STEPS, steps), _control("goal", GOAL, goal)],
-            "initial": {
-                "surface": first,
-                "mode": mode,
-                "chosen": chosen,
-                "start": start,
-                "steps": steps,
-                "step": steps,
-                "goal": goal,
-                "picked": [],
-            },
+            "controls": [own_control("steps", STEPS, self.steps, whole=True), own_control("goal", GOAL, self.goal)],
+            "initial": {name: getattr(self, name) for name in STATE},
         }
         self.code = base64.b64encode(zlib.compress(self._javascript().encode(), 9)).decode()
 
@@ -121,7 +112,7 @@ class Race(Figure):
         return {
             "key": f"r{k}",
             "label": label(name),
-            "color": f"var(--cf-rule-{name}, var(--cf-own-{k % 4}))",
+            "color": color(name, k),
             "hyper": hyper,
             "lr": hyper["lr"] if _has_rate(self._rules[name]) else None,
         }
@@ -134,22 +125,13 @@ class Race(Figure):
         ]
         return "\n".join([*loops, *(_loss(f"s{j}", x.formula) for j, x in enumerate(self._surfaces.values()))])
 
-    @traitlets.validate("surface", "chosen", "start", "steps", "goal")
-    def _can_be_raced(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        if name == "surface" and value not in self._surfaces:
-            raise ValueError(f"surface must be one of {', '.join(self._surfaces)}, got {value!r}.")
-        if name == "chosen" and (unknown := set(value) - set(self._rules)):
+    @traitlets.validate("chosen")
+    def _chosen_can_race(self, proposal):
+        if unknown := set(proposal["value"]) - set(self._rules):
             raise ValueError(
                 f"chosen must be names of the rules {', '.join(self._rules)}, got {', '.join(sorted(map(str, unknown)))}."
             )
-        if name == "start" and not (len(value) == 2 and all(map(math.isfinite, value))):
-            raise ValueError(f"start must be two finite numbers, got {value}.")
-        if name in ("steps", "goal"):
-            limits = STEPS if name == "steps" else GOAL
-            if not limits.low <= value <= limits.high:
-                raise ValueError(f"{name} must lie between {limits.low:g} and {limits.high:g}, got {value:g}.")
-        return value
+        return proposal["value"]
 
     @property
     def map(self) -> dict[str, torch.Tensor]:
@@ -267,16 +249,6 @@ def _hyper(rule: Callable) -> dict[str, float]:
 def _has_rate(rule: Callable) -> bool:
     """Whether there is a rate worth a scan: a rule that sees curvature knows how far to go."""
     return "lr" in signature(rule).hyper and not signature(rule).takes_loss
-
-
-def _control(name: str, limits: Range, value: float) -> dict:
-    return {
-        "name": name,
-        "symbol": symbol(name),
-        "label": name,
-        "range": vars(limits) | {"at_least": None, "below": None},
-        "initial": value,
-    }
 
 
 @functools.lru_cache(maxsize=512)

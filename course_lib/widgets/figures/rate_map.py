@@ -3,12 +3,10 @@
 import math
 
 import torch
-import traitlets
 from torch.func import vmap
 
 from course_lib.backends import javascript
 from course_lib.backends.recurrence import trace_descent
-from course_lib.backends.trace import trace
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas import convergence
 from course_lib.formulas.optimizers import momentum as momentum_rule
@@ -16,7 +14,9 @@ from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import SURFACES, quadratic
 from course_lib.widgets.kit.controls import control
 from course_lib.widgets.kit.figure import Figure
+from course_lib.widgets.kit.traits import Choice, Hyper
 
+RULE, SURFACE = signature(momentum_rule), signature(quadratic, inputs=("w",))
 STEPS, WINDOW = 240, 24
 SMALLEST, LARGEST = 1e-290, 1e290  # energies that a double holds with all its digits
 
@@ -31,26 +31,23 @@ class RateMap(Figure):
     `fig.predicted_rate` and `fig.measured_rate` are the two numbers. Raises ValueError for a setting outside its limits.
     """
 
-    lr = traitlets.Float().tag(sync=True)
-    momentum = traitlets.Float().tag(sync=True)
-    condition_number = traitlets.Float().tag(sync=True)
-    view = traitlets.Enum(["theory", "measured"], "theory").tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
+    lr = Hyper(RULE, above=0, because="as the map's axis is logarithmic")
+    momentum = Hyper(RULE)
+    condition_number = Hyper(SURFACE)
+    view = Choice(("theory", "measured"))
 
     def __init__(
         self, condition_number: float = 10.0, *, lr: float = 0.05, momentum: float = 0.5, view: str = "theory"
     ):
-        of_rule, of_surface = signature(momentum_rule), signature(quadratic, inputs=("w",))
         super().__init__(lr=lr, momentum=momentum, condition_number=condition_number, view=view)
         self._start = [float(x) for x in SURFACES["quadratic"].start]
         x, y = Range(1e-3, 1e2, "log"), Range(0.0, 0.99, "decay")
         controls = {
             c["name"]: c
             for c in (
-                control(of_rule, "lr", lr),
-                control(of_rule, "momentum", momentum),
-                control(of_surface, "condition_number", condition_number),
+                control(RULE, "lr", self.lr),
+                control(RULE, "momentum", self.momentum),
+                control(SURFACE, "condition_number", self.condition_number),
             )
         }
         controls["lr"]["range"] |= {"low": x.low, "high": x.high}
@@ -63,15 +60,6 @@ class RateMap(Figure):
             "held": [SMALLEST, LARGEST],
         }
         self.code = _javascript()
-
-    @traitlets.validate("lr", "momentum", "condition_number")
-    def _within_limits(self, proposal):
-        name = proposal["trait"].name
-        owner = signature(quadratic, inputs=("w",)) if name == "condition_number" else signature(momentum_rule)
-        owner.check(name, proposal["value"])
-        if name == "lr" and proposal["value"] == 0:
-            raise ValueError("lr must be above 0, as the map's axis is logarithmic, got 0.0.")
-        return proposal["value"]
 
     @property
     def predicted_rate(self) -> float:
@@ -114,22 +102,12 @@ class RateMap(Figure):
 
 
 def _javascript() -> str:
-    def formula(function, inputs, outputs=("result",)):
-        def named(x):
-            results = function(**x)
-            return dict(zip(outputs, results if isinstance(results, tuple) else (results,), strict=True))
-
-        return javascript.function(function.__name__, trace(named, inputs, name=function.__name__))
-
-    scalars = dict.fromkeys
-    return "\n".join(
-        (
-            javascript.loop("run", trace_descent(momentum_rule, quadratic)),
-            formula(convergence.worst_momentum_rate, scalars(("lr", "momentum", "condition_number"), ())),
-            formula(convergence.stability_edge, scalars(("momentum", "curvature"), ())),
-            formula(convergence.critical_rates, scalars(("momentum", "curvature"), ()), ("low", "high")),
-            formula(convergence.best_momentum, {"condition_number": ()}, ("lr", "momentum")),
-            formula(convergence.energy, {"loss": (), "delta": (2,), "lr": (), "momentum": ()}),
-            formula(convergence.measured_rate, {"early": (WINDOW,), "late": (WINDOW,), "steps": ()}),
-        )
+    parts = (
+        javascript.of(convergence.worst_momentum_rate, lr=(), momentum=(), condition_number=()),
+        javascript.of(convergence.stability_edge, momentum=(), curvature=()),
+        javascript.of(convergence.critical_rates, momentum=(), curvature=()),
+        javascript.of(convergence.best_momentum, condition_number=()),
+        javascript.of(convergence.energy, loss=(), delta=(2,), lr=(), momentum=()),
+        javascript.of(convergence.measured_rate, early=(WINDOW,), late=(WINDOW,), steps=()),
     )
+    return "\n".join((javascript.loop("run", trace_descent(momentum_rule, quadratic)), *parts))

@@ -3,11 +3,9 @@
 import math
 
 import torch
-import traitlets
 
 from course_lib.backends import javascript
 from course_lib.backends.recurrence import trace_descent
-from course_lib.backends.trace import trace
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas import regularization
 from course_lib.formulas.optimizers import momentum_l2, sgdw
@@ -15,11 +13,13 @@ from course_lib.formulas.regularization import bowl
 from course_lib.formulas.signature import Range, signature
 from course_lib.widgets.kit.controls import control
 from course_lib.widgets.kit.figure import Figure
+from course_lib.widgets.kit.traits import Hyper, Point, Whole
 
 DOMAIN = [[-2.5, 2.5], [-2.0, 2.0]]
 DECAYS = Range(0.01, 100.0, "log")  # what the slider and the plot of the shares span
 MOST_STEPS = 1000
 RULES = {"L2": momentum_l2, "decoupled": sgdw}
+RULE, BOWL = signature(momentum_l2), signature(bowl, inputs=("w",))
 SLIDERS = ("decay", "lr", "momentum", "condition_number", "angle")
 
 
@@ -34,16 +34,14 @@ class Ridge(Figure):
     its limits.
     """
 
-    decay = traitlets.Float().tag(sync=True)
-    lr = traitlets.Float().tag(sync=True)
-    momentum = traitlets.Float().tag(sync=True)
-    condition_number = traitlets.Float().tag(sync=True)
-    angle = traitlets.Float().tag(sync=True)
-    start = traitlets.List().tag(sync=True)
-    minimum = traitlets.List().tag(sync=True)
-    steps = traitlets.Int().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
+    decay = Hyper(RULE, above=0, because="as the figure's axis is logarithmic")
+    lr = Hyper(RULE)
+    momentum = Hyper(RULE)
+    condition_number = Hyper(BOWL)
+    angle = Hyper(BOWL)
+    start = Point(DOMAIN)
+    minimum = Point(DOMAIN)
+    steps = Whole(1, MOST_STEPS)
 
     def __init__(
         self,
@@ -64,10 +62,9 @@ class Ridge(Figure):
             "condition_number": condition_number,
             "angle": angle,
         }
-        points = {"start": list(start), "minimum": list(minimum)}
-        super().__init__(steps=steps, **settings, **points)
-        controls = [control(_owner(name), name, settings[name]) for name in SLIDERS]
-        controls[0]["range"] |= {"low": min(DECAYS.low, decay), "high": max(DECAYS.high, decay)}
+        super().__init__(steps=steps, start=start, minimum=minimum, **settings)
+        controls = [control(_owner(name), name, getattr(self, name)) for name in SLIDERS]
+        controls[0]["range"] |= {"low": min(DECAYS.low, self.decay), "high": max(DECAYS.high, self.decay)}
         self.spec = {
             "domain": DOMAIN,
             "controls": controls,
@@ -76,36 +73,9 @@ class Ridge(Figure):
                 for label, rule in RULES.items()
             ],
             "decays": [DECAYS.low, DECAYS.high],
-            "initial": settings | {name: getattr(self, name) for name in points},
+            "initial": {name: getattr(self, name) for name in (*SLIDERS, "start", "minimum")},
         }
         self.code = _javascript()
-
-    @traitlets.validate(*SLIDERS)
-    def _within_limits(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        _owner(name).check(name, value)
-        if name == "decay" and value == 0:
-            raise ValueError("decay must be above 0, as the figure's axis is logarithmic, got 0.0.")
-        return value
-
-    @traitlets.validate("start", "minimum")
-    def _in_the_picture(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        try:
-            point = [float(x) for x in value]
-        except (TypeError, ValueError):
-            point = []
-        if len(point) != 2 or not all(low <= x <= high for x, (low, high) in zip(point, DOMAIN, strict=True)):
-            raise ValueError(
-                f"{name} must be two numbers in the picture, x from -2.5 to 2.5 and y from -2 to 2, got {value}."
-            )
-        return point
-
-    @traitlets.validate("steps")
-    def _steps_can_be_drawn(self, proposal):
-        if not 1 <= proposal["value"] <= MOST_STEPS:
-            raise ValueError(f"steps must be a whole number from 1 to {MOST_STEPS}, got {proposal['value']}.")
-        return proposal["value"]
 
     @property
     def solution(self) -> torch.Tensor:
@@ -142,7 +112,7 @@ class Ridge(Figure):
 
 
 def _owner(name: str):
-    return signature(momentum_l2) if name in ("decay", "lr", "momentum") else signature(bowl, inputs=("w",))
+    return RULE if name in RULE.hyper else BOWL
 
 
 def _doubles(*values: float) -> list[torch.Tensor]:
@@ -150,19 +120,13 @@ def _doubles(*values: float) -> list[torch.Tensor]:
 
 
 def _javascript() -> str:
-    def formula(function, inputs):
-        return javascript.function(
-            function.__name__, trace(lambda x: {"result": function(**x)}, inputs, name=function.__name__)
-        )
-
     place = dict.fromkeys(("x", "y", "condition_number", "angle"), ())
-    return "\n".join(
-        (
-            *(javascript.loop(rule.__name__, trace_descent(rule, bowl)) for rule in RULES.values()),
-            formula(bowl, {"w": (2,)} | place),
-            formula(regularization.ridge_minimum, place | {"decay": ()}),
-            formula(regularization.level_curve, {"phase": ()} | place | {"loss": ()}),
-            formula(regularization.shrinkage, {"curvature": (), "decay": ()}),
-            formula(regularization.eigenvectors, {"angle": ()}),
-        )
+    parts = (
+        javascript.of(bowl, w=(2,), **place),
+        javascript.of(regularization.ridge_minimum, **place, decay=()),
+        javascript.of(regularization.level_curve, phase=(), **place, loss=()),
+        javascript.of(regularization.shrinkage, curvature=(), decay=()),
+        javascript.of(regularization.eigenvectors, angle=()),
     )
+    loops = (javascript.loop(rule.__name__, trace_descent(rule, bowl)) for rule in RULES.values())
+    return "\n".join((*loops, *parts))

@@ -3,17 +3,16 @@
 from collections.abc import Callable
 
 import torch
-import traitlets
 from torch.func import grad
 
 from course_lib.backends import javascript
-from course_lib.backends.trace import trace
 from course_lib.formulas import secant
 from course_lib.formulas.second_order import broyden, identity
 from course_lib.formulas.signature import signature
 from course_lib.formulas.surfaces import quadratic
 from course_lib.widgets.figures.descent import Descent
 from course_lib.widgets.kit.controls import label
+from course_lib.widgets.kit.traits import Choice
 
 SEARCHES = {"exact": secant.broyden_exact, "Wolfe": broyden}
 SIZE = 0.07  # of the circle's radius, as a share of the picture's width
@@ -32,7 +31,7 @@ class SecantEllipse(Descent):
     another search.
     """
 
-    search = traitlets.Unicode("exact").tag(sync=True)
+    search = Choice(SEARCHES, default_value="exact")
 
     def __init__(
         self,
@@ -45,8 +44,8 @@ class SecantEllipse(Descent):
         domain=None,
         **hyper,
     ):
-        super().__init__(list(SEARCHES.values()), surface, start=start, steps=steps, domain=domain, **hyper)
-        self.search, self.step = search, step
+        super().__init__(list(SEARCHES.values()), surface, start=start, steps=steps, step=step, domain=domain, **hyper)
+        self.search = search
         controls = [c | ({"label": "0 is DFP, 1 is BFGS"} if c["name"] == "xi" else {}) for c in self.spec["controls"]]
         (low, high), _ = self.spec["domain"]
         self.spec = self.spec | {
@@ -54,45 +53,26 @@ class SecantEllipse(Descent):
             "runs": [{"key": f"run{k}", "label": name} for k, name in enumerate(SEARCHES)],
             "controls": controls,
             "size": SIZE * (high - low),
-            "initial": self.spec["initial"] | {"search": search, "step": step},
+            "initial": self.spec["initial"] | {"search": search},
         }
 
-    @traitlets.validate("search")
-    def _search_is_known(self, proposal):
-        if proposal["value"] not in SEARCHES:
-            raise ValueError(f"search must be {' or '.join(map(repr, SEARCHES))}, got {proposal['value']!r}.")
-        return proposal["value"]
-
     def _javascript(self) -> str:
-        there = dict.fromkeys(signature(self._surface.formula, inputs=("w",)).hyper, ())
-        names = list(there)
+        shape = dict.fromkeys(signature(self._surface.formula, inputs=("w",)).hyper, ())
+        surface = self._surface.formula
 
-        def loss(given):
-            return lambda w: self._surface.formula(w, **{k: given[k] for k in names})
+        def loss(hyper):
+            return lambda w: surface(w, **hyper)
 
-        def formula(name, function, inputs):
-            return javascript.function(name, trace(lambda x: {"result": function(x)}, inputs, name=name))
-
-        point, square = {"w": (2,)} | there, {"B": (2, 2)}
-        return "\n".join(
-            (
-                super()._javascript(),
-                formula("slope", lambda x: grad(loss(x))(x["w"]), point),
-                formula("inverse_hessian", lambda x: secant.inverse_hessian(loss(x), x["w"]), point),
-                formula("eigenvalues", lambda x: secant.eigenvalues(x["B"]), square),
-                formula("relative_error", lambda x: secant.relative_error(x["B"], x["W"]), square | {"W": (2, 2)}),
-                formula(
-                    "ellipse",
-                    lambda x: secant.secant_ellipse(x["phase"], x["B"], x["size"]),
-                    {"phase": ()} | square | {"size": ()},
-                ),
-                formula(
-                    "steepest",
-                    lambda x: secant.steepest_on_ellipse(x["g"], x["B"], x["size"]),
-                    {"g": (2,)} | square | {"size": ()},
-                ),
-            )
+        point, square = {"w": (2,)} | shape, {"B": (2, 2)}
+        parts = (
+            javascript.of(lambda w, **hyper: grad(loss(hyper))(w), "slope", **point),
+            javascript.of(lambda w, **hyper: secant.inverse_hessian(loss(hyper), w), "inverse_hessian", **point),
+            javascript.of(secant.eigenvalues, **square),
+            javascript.of(secant.relative_error, **square, wanted=(2, 2)),
+            javascript.of(secant.secant_ellipse, "ellipse", phase=(), **square, size=()),
+            javascript.of(secant.steepest_on_ellipse, "steepest", g=(2,), **square, size=()),
         )
+        return "\n".join((super()._javascript(), *parts))
 
     @property
     def path(self) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Sliders, read off a formula's signature."""
 
+from collections.abc import Callable
 from typing import get_args
 
 from course_lib.formulas.signature import Range, Signature, Tiny
@@ -79,6 +80,17 @@ def label(name: str) -> str:
     if name.endswith("_torch"):
         return f"{label(name.removesuffix('_torch'))} in PyTorch"
     return _NAMES.get(name, name.replace("_", " "))
+
+
+def identifier(formula: Callable) -> str:
+    """A formula's name that JavaScript and the reader can read: `mine` for a lambda."""
+    name = getattr(formula, "__name__", type(formula).__name__)
+    return name if name.isidentifier() and name.isascii() else "mine"
+
+
+def color(name: str, k: int = 0) -> str:
+    """The rule's color in the whole course, or the figure's k-th color for a rule of the reader's own."""
+    return f"var(--cf-rule-{name}, var(--cf-own-{k % 4}))" if name.isidentifier() else f"var(--cf-own-{k % 4})"
 
 
 def is_tiny(owner: Signature, name: str) -> bool:

@@ -28,11 +28,21 @@ class Figure(anywidget.AnyWidget):
     _esm = bundle()
     _css = STYLE.read_text("utf8")
     figure = traitlets.Unicode().tag(sync=True)
+    spec = traitlets.Dict().tag(sync=True)  # what the drawing needs to know besides, for good
+    code = traitlets.Unicode().tag(sync=True)  # the traced programs that the drawing calls
 
     @traitlets.default("figure")
     def _script_of_the_class(self) -> str:
         names = (c.__module__.rpartition(".")[2] for c in type(self).__mro__ if c.__module__.startswith(PACKAGE))
         return next((name for name in names if name in scripts()), "")
+
+    def __setattr__(self, name: str, value) -> None:
+        """Raises AttributeError for a public name that the figure does not have: a misspelled one would change nothing."""
+        if not name.startswith("_") and not hasattr(type(self), name):
+            hidden = set(anywidget.AnyWidget.class_traits()) | {"figure", "spec", "code", "shader"}
+            names = [key for key in self.traits(sync=True) if key not in hidden and not key.startswith("_")]
+            raise AttributeError(f"{type(self).__name__} has no `{name}` to set. It has {', '.join(names)}.")
+        super().__setattr__(name, value)
 
     def open(self) -> None:
         """Open the channel to the front end; in a book build there is none to open."""

@@ -146,7 +146,7 @@ def test_a_limit_that_two_rules_share_holds_for_both():
 def test_an_unknown_hyperparameter_is_named():
     with pytest.raises(
         TypeError,
-        match=r"^Unknown hyperparameter `rate`\. momentum on quadratic has: lr, momentum, condition_number, angle\.$",
+        match=r"^Unknown hyperparameter `rate`: momentum has \(lr, momentum\) and quadratic has \(condition_number, angle\)\.$",
     ):
         Descent(momentum, rate=0.1)
 

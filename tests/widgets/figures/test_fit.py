@@ -74,8 +74,8 @@ def test_a_model_that_cannot_be_traced_is_named():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"w": [1.0]}, r"w must be 2 finite numbers, got \[1.0\]."),
-        ({"w": [1.0, math.inf]}, "w must be 2 finite numbers"),
+        ({"w": [1.0]}, r"w must be two finite numbers, got \[1.0\]."),
+        ({"w": [1.0, math.inf]}, "w must be two finite numbers"),
         ({"lr": 0.0}, "lr must be above 0 and finite, got 0.0."),
     ],
 )
@@ -95,7 +95,7 @@ def test_what_cannot_be_drawn_is_named_at_once_and_later(change, message):
         ({"x": [1, 2]}, ValueError, "Data are pairs: y is missing."),
         ({"x": [1, 2], "y": [1]}, ValueError, "the same number of values, 1 to 60, got 2 and 1."),
         ({"x": [], "y": []}, ValueError, "1 to 60, got 0 and 0."),
-        ({"x": [1, math.nan], "y": [1, 2]}, ValueError, "x must be 2 finite numbers"),
+        ({"x": [1, math.nan], "y": [1, 2]}, ValueError, "x must be two finite numbers"),
         ({"domain": ((1, 0), (0, 1))}, ValueError, "domain must be"),
     ],
 )
@@ -108,6 +108,6 @@ def test_data_of_another_length_and_another_model_need_a_new_figure():
     fig = Fit()
     with pytest.raises(ValueError, match="x must be 12 finite numbers"):
         fig.x = [1.0, 2.0]
-    with pytest.raises(ValueError, match="has the models line, unit, sine, got 'cosine'"):
+    with pytest.raises(ValueError, match="^model must be one of line, unit, sine, got 'cosine'.$"):
         fig.model = "cosine"
     assert len(fig.x) == 12 and fig.model == line.__name__

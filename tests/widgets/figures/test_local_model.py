@@ -177,7 +177,7 @@ def test_a_loss_that_changed_is_traced_again():
         ("gradient_lr", math.inf, "gradient_lr must be at least 0 and below 1e+06, got inf."),
         ("w", [1.0], "w must be two finite numbers, got [1.0]."),
         ("w", [math.nan, 0.0], "w must be two finite numbers, got [nan, 0.0]."),
-        ("direction", "down", "direction must be 'newton' or 'gradient', got 'down'."),
+        ("direction", "down", "direction must be one of newton, gradient, got 'down'."),
     ],
 )
 def test_a_setting_outside_its_limits_is_named_at_once_and_later(name, value, message):
@@ -197,8 +197,7 @@ def test_an_unknown_surface_is_named():
     ):
         LocalModel("bumps")
     with pytest.raises(
-        ValueError,
-        match=re.escape("This figure has the surfaces quadratic, saddle, himmelblau, rosenbrock, got 'bumps'."),
+        ValueError, match=re.escape("surface must be one of quadratic, saddle, himmelblau, rosenbrock, got 'bumps'.")
     ):
         LocalModel().surface = "bumps"
     with pytest.raises(

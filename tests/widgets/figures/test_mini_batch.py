@@ -97,7 +97,7 @@ def test_the_text_alternative_states_the_distances():
         ({"budget": "time"}, "budget must be one of steps, examples, got 'time'."),
         ({"lr": 0.0}, "lr must be above 0 and finite, got 0.0."),
         ({"lr": math.inf}, "lr must be above 0 and finite, got inf."),
-        ({"seed": -1}, r"seed must be a whole number from 0 to 2\^32 - 1, got -1."),
+        ({"seed": -1}, r"seed must be a whole number from 0 to 4294967295, got -1."),
         ({"start": [1.0]}, r"start must be two finite numbers, got \[1.0\]."),
         ({"start": [1.0, math.nan]}, "start must be two finite numbers"),
     ],

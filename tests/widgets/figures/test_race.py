@@ -126,7 +126,7 @@ def test_the_text_alternative_says_who_arrives_when():
         ({"surface": "plain"}, "surface must be one of quadratic, got 'plain'."),
         ({"chosen": ["adam", "x"]}, "chosen must be names of the rules gradient_descent, got adam, x."),
         ({"start": [0.0, math.nan]}, "start must be two finite numbers"),
-        ({"steps": 5000}, "steps must lie between 10 and 2010, got 5000."),
+        ({"steps": 5000}, "steps must be a whole number from 10 to 2010, got 5000."),
         ({"goal": 0.0}, "goal must lie between 1e-12 and 1, got 0."),
     ],
 )

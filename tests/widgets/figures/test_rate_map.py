@@ -50,7 +50,7 @@ def test_the_text_alternative_states_both_rates():
     ("name", "value", "message"),
     [
         ("lr", -1.0, "momentum's lr must be at least 0 and finite, got -1.0."),
-        ("lr", 0.0, "lr must be above 0, as the map's axis is logarithmic, got 0.0."),
+        ("lr", 0.0, "lr must be above 0 and finite, as the map's axis is logarithmic, got 0.0."),
         ("momentum", 1.0, "momentum's momentum must be at least 0 and below 1, got 1.0."),
         ("condition_number", math.nan, "quadratic's condition_number must be at least 1 and finite, got nan."),
     ],

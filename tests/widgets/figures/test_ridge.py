@@ -53,7 +53,7 @@ def test_a_change_later_moves_the_solution():
     ("name", "value", "message"),
     [
         ("decay", -1.0, "momentum_l2's decay must be at least 0 and finite, got -1.0."),
-        ("decay", 0.0, "decay must be above 0, as the figure's axis is logarithmic, got 0.0."),
+        ("decay", 0.0, "decay must be above 0 and finite, as the figure's axis is logarithmic, got 0.0."),
         ("lr", math.nan, "momentum_l2's lr must be at least 0 and finite, got nan."),
         ("condition_number", 0.5, "bowl's condition_number must be at least 1 and finite, got 0.5."),
         ("momentum", 1.0, "momentum_l2's momentum must be at least 0 and below 1, got 1.0."),

@@ -54,7 +54,7 @@ def test_the_text_alternative_states_the_result():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("search", "armijo", "search must be 'exact' or 'Wolfe', got 'armijo'."),
+        ("search", "armijo", "search must be one of exact, Wolfe, got 'armijo'."),
         ("xi", 1.5, "broyden_exact's xi must be at least 0 and below 1, got 1.5."),
         ("condition_number", 0.5, "quadratic's condition_number must be at least 1 and finite, got 0.5."),
         ("start", [1.0], r"start must be two finite numbers, got \[1.0\]."),

@@ -42,7 +42,12 @@ def test_in_a_book_build_a_figure_is_its_state(name):
 
 
 def test_the_state_of_a_page_is_json():
-    assert Odd().page_state() == {"figure": "", "numbers": {"nan": None, "more": [None, [1.5, None]]}}
+    assert Odd().page_state() == {
+        "code": "",
+        "figure": "",
+        "spec": {},
+        "numbers": {"nan": None, "more": [None, [1.5, None]]},
+    }
 
 
 @pytest.mark.parametrize("name", MAKE)

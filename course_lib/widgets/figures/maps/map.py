@@ -1,6 +1,5 @@
 """Map: how a rule ends, for every value of two hyperparameters or for every start point, on the reader's graphics chip."""
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import Surface
 from course_lib.widgets.figures.maps.map_axes import Axis
 from course_lib.widgets.figures.maps.plane import Plane
-from course_lib.widgets.kit.controls import control, is_tiny, label, own_control
+from course_lib.widgets.kit.controls import color, control, is_tiny, label, own_control
+from course_lib.widgets.kit.traits import Choice, Hyper, Point, Whole
 
 STEPS = Range(10, 2010)
 GOALS = Range(1e-6, 1.0, "log")  # float32 tells losses of size 1 apart by 1e-7
@@ -56,9 +56,11 @@ class Map(Plane):
     `fig.values(columns, rows)` computes the map with sweep. Raises TypeError or ValueError, with what to change, for what can't be mapped.
     """
 
-    view = traitlets.Enum(["steps", "loss", "minimum"], "steps").tag(sync=True)
-    start = traitlets.List().tag(sync=True)
-    goal = traitlets.Float().tag(sync=True)
+    view = Choice(("steps", "loss", "minimum"))
+    start = Point()
+    steps = Whole(1, int(STEPS.high))
+    goal = Hyper(low=GOALS.low, high=GOALS.high, because="what single precision can tell")
+    _taken = POINTS
 
     def __init__(
         self,
@@ -78,18 +80,12 @@ class Map(Plane):
         self._rule, self._surface = rule, Surface.of(surface)
         self._signatures = signature(rule), signature(surface, inputs=("w",))
         defaults = hyperparameters(rule, surface)
-        for name in hyper:
-            if name not in defaults:
-                raise TypeError(
-                    f"Unknown hyperparameter `{name}`. {signature(rule).name} on {surface.__name__} has: {', '.join(defaults)}."
-                )
-        _check_names(defaults)
-        values = {name: float(value) for name, value in (defaults | hyper).items()}
+        values = self._settings(defaults, hyper)
         ranges = self._choose_axes(self._axis(x, values), self._axis(y, values), x_range, y_range)
         recurrence = trace_descent(rule, surface)
         minima = trace_minima(self._surface)
         self.shader = glsl.fragment(recurrence, x, y, minima)
-        start = [float(w) for w in (self._surface.start if start is None else start)]
+        start = self._surface.start if start is None else start
         super().__init__(view=view, start=start, steps=steps, goal=goal, **ranges)
         self._add_hyperparameters(values)
         parts = [javascript.loop("run", recurrence), javascript.function("loss", trace_surface(surface))]
@@ -102,19 +98,19 @@ class Map(Plane):
         ]
         self.spec = {
             "title": f"{label(signature(rule).name)} on {label(surface.__name__)}",
-            "run": {"label": label(signature(rule).name), "color": _color(signature(rule).name)},
+            "run": {"label": label(signature(rule).name), "color": color(signature(rule).name)},
             "views": ["steps", "loss", "minimum"] if len(self._points()) > 1 else ["steps", "loss"],
             "axes": self._axes_spec(),
             "domain": [[float(low), float(high)] for low, high in self._surface.domain],
             "bound": self._bound,
             "controls": [
                 *(control(self._owner(n), n, values[n]) for n in shown),
-                own_control("steps", STEPS, steps, whole=True),
-                own_control("goal", GOALS, goal),
+                own_control("steps", STEPS, self.steps, whole=True),
+                own_control("goal", GOALS, self.goal),
             ],
             "hyper": list(recurrence.hyper),
             "surface": list(of_surface),
-            "initial": values | {"start": start, "steps": steps, "goal": goal, "view": view} | ranges,
+            "initial": values | {name: getattr(self, name) for name in ("start", "steps", "goal", "view")} | ranges,
         }
 
     def _axis(self, name: str, values: dict[str, float]) -> Axis:
@@ -136,22 +132,13 @@ class Map(Plane):
         there = {k: getattr(self, k, x) for k, x in self._signatures[1].hyper.items()}
         return torch.tensor(self._surface.minima(**there), dtype=torch.float64).reshape(-1, 2)
 
-    @traitlets.validate("start", "steps", "goal", "view")
-    def _can_be_run(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        if name == "start" and not (len(value) == 2 and all(map(math.isfinite, value))):
-            raise ValueError(f"start must be two finite numbers, got {value}.")
-        if name == "steps" and not 1 <= value <= STEPS.high:
-            raise ValueError(f"steps must be a whole number from 1 to {STEPS.high}, got {value}.")
-        if name == "goal" and not GOALS.low <= value <= GOALS.high:
-            raise ValueError(
-                f"goal must lie between {GOALS.low:g} and {GOALS.high:g}, what single precision can tell, got {value:g}."
-            )
-        if name == "view" and value == "minimum" and len(self._points()) < 2:
+    @traitlets.validate("view")
+    def _view_can_be_drawn(self, proposal):
+        if proposal["value"] == "minimum" and len(self._points()) < 2:
             raise ValueError(
                 f"view must be 'steps' or 'loss' on {self._signatures[1].name}, which has one minimum or none that is known, got 'minimum'."
             )
-        return value
+        return proposal["value"]
 
     @property
     def lowest(self) -> float:
@@ -217,17 +204,3 @@ class Map(Plane):
                 + ". "
             )
         return text.rstrip()
-
-
-def _color(name: str) -> str:
-    return f"var(--cf-rule-{name}, var(--cf-own-0))" if name.isidentifier() else "var(--cf-own-0)"
-
-
-def _check_names(names) -> None:
-    """Each hyperparameter becomes an attribute of the figure and a keyword, so its name must be free."""
-    keywords = inspect.signature(Map.__init__).parameters
-    for name in names:
-        if hasattr(Map, name) or name in (*keywords, *POINTS):
-            raise TypeError(
-                f"A hyperparameter of a map can't be called `{name}`: the map has a `{name}` of its own. Rename it, as in `my_{name}`."
-            )

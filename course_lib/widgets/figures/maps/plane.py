@@ -12,9 +12,6 @@ class Plane(Adjustable):
 
     x_range = traitlets.List().tag(sync=True)
     y_range = traitlets.List().tag(sync=True)
-    steps = traitlets.Int().tag(sync=True)
-    spec = traitlets.Dict().tag(sync=True)
-    code = traitlets.Unicode().tag(sync=True)
     shader = traitlets.Unicode().tag(sync=True)
 
     def _choose_axes(self, x: Axis, y: Axis, x_range, y_range) -> dict[str, list[float]]:

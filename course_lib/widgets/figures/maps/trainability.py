@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import traitlets
 
 from course_lib.backends import glsl, javascript
 from course_lib.backends.training import trace_training
@@ -15,6 +14,7 @@ from course_lib.formulas.trainability import training_error, two_rates
 from course_lib.widgets.figures.maps.map_axes import Axis
 from course_lib.widgets.figures.maps.plane import Plane
 from course_lib.widgets.kit.controls import control, label, own_control
+from course_lib.widgets.kit.traits import Whole
 
 STEPS = Range(20, 500)
 GOAL = 0.01  # a loss below it counts as trained, in words
@@ -49,6 +49,8 @@ class Trainability(Plane):
     `fig.values(columns, rows)` computes the map in PyTorch. Raises TypeError or ValueError, with what to change, for what can't be mapped.
     """
 
+    steps = Whole(1, int(STEPS.high))
+
     def __init__(
         self,
         step: Callable = two_rates,
@@ -64,13 +66,7 @@ class Trainability(Plane):
     ):
         own = of_training(step)
         self._step, self._signatures, self._task = step, (own,), task(width, seed)
-        if unknown := set(hyper) - set(own.hyper):
-            raise TypeError(f"Unknown hyperparameter `{min(unknown)}`. {own.name} has: {', '.join(own.hyper)}.")
-        for name in own.hyper:
-            if hasattr(Trainability, name):
-                raise TypeError(
-                    f"A hyperparameter of this figure can't be called `{name}`: the figure has a `{name}` of its own. Rename it, as in `my_{name}`."
-                )
+        values = self._settings(own.hyper, hyper)
         for axis in (x, y):
             if axis not in own.hyper:
                 raise ValueError(f"{own.name} has no `{axis}` for an axis. It has {', '.join(own.hyper)}.")
@@ -78,7 +74,6 @@ class Trainability(Plane):
         self.shader = glsl.training(training, x, y)
         self.code = javascript.training("train", training)
         ranges = self._choose_axes(*(Axis.of_range(axis, own.ranges[axis]) for axis in (x, y)), x_range, y_range)
-        values = {k: float(v) for k, v in (own.hyper | hyper).items()}
         super().__init__(steps=steps, **ranges)
         self._add_hyperparameters(values)
         self.spec = {
@@ -88,17 +83,11 @@ class Trainability(Plane):
             "goal": GOAL,
             "controls": [
                 *(control(own, n, values[n]) for n in values if n not in (x, y)),
-                own_control("steps", STEPS, steps, "T", whole=True),
+                own_control("steps", STEPS, self.steps, "T", whole=True),
             ],
             "hyper": list(training.hyper),
-            "initial": values | {"steps": steps} | ranges,
+            "initial": values | {"steps": self.steps} | ranges,
         }
-
-    @traitlets.validate("steps")
-    def _can_be_run(self, proposal):
-        if not 1 <= proposal["value"] <= STEPS.high:
-            raise ValueError(f"steps must be a whole number from 1 to {STEPS.high}, got {proposal['value']}.")
-        return proposal["value"]
 
     @property
     def task(self) -> Task:

@@ -122,7 +122,11 @@ def cumulative(W, V, x, y, *, lr=0.1, beta=0.5):
     [
         (lambda: Trainability(x="lr"), ValueError, "two_rates has no `lr` for an axis. It has scale, lr_1, lr_2."),
         (lambda: Trainability(y="lr_1"), ValueError, "Both axes of two_rates are `lr_1`: a map needs two."),
-        (lambda: Trainability(lr_3=1.0), TypeError, "Unknown hyperparameter `lr_3`. two_rates has: scale, lr_1, lr_2."),
+        (
+            lambda: Trainability(lr_3=1.0),
+            TypeError,
+            "Unknown hyperparameter `lr_3`: two_rates has (scale, lr_1, lr_2).",
+        ),
         (lambda: Trainability(lr_1=-1), ValueError, "two_rates's lr_1 must be at least 0 and finite, got -1.0."),
         (lambda: Trainability(scale=math.nan), ValueError, "two_rates's scale must be at least 0 and finite, got nan."),
         (lambda: Trainability(steps=0), ValueError, "steps must be a whole number from 1 to 500, got 0."),
@@ -141,7 +145,7 @@ def cumulative(W, V, x, y, *, lr=0.1, beta=0.5):
         (
             lambda: Trainability(odd_name, x="lr", y="scale"),
             TypeError,
-            "A hyperparameter of this figure can't be called `steps`: the figure has a `steps` of its own. Rename it, as in `my_steps`.",
+            "A hyperparameter of a figure can't be called `steps`: the figure has a `steps` of its own. Rename it, as in `my_steps`.",
         ),
         (lambda: Trainability(of_the_plane), TypeError, "of_the_plane takes 3 of the arguments (W, V, x, y)."),
         (
