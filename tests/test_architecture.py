@@ -92,6 +92,13 @@ def test_imports_point_down(path):
             )
 
 
+@named(sorted(p for end in ("py", "js") for p in (LIBRARY / "widgets" / "kit").glob(f"*.{end}")))
+def test_the_kit_knows_no_figure(path):
+    """What all figures share imports nothing from one of them; Python's imports and JavaScript's name the folder."""
+    lines = [line for line in path.read_text("utf8").splitlines() if re.match(r"\s*(from|import) ", line)]
+    assert [line for line in lines if re.search(r"widgets\.figures\b|/figures/", line)] == []
+
+
 @named(FORMULAS)
 def test_formulas_need_torch_alone(path):
     assert {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names <= {"torch", "course_lib"}

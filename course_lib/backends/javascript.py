@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from course_lib.backends.program import Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
+from course_lib.backends.trace import trace
 from course_lib.backends.training import Dialect, Training, statements
 
 _OPERATORS = {
@@ -52,6 +53,20 @@ def function(name: str, program: Program) -> str:
     results = [_atom(a, own) for atoms in program.outputs.values() for a in atoms]
     result = results[0] if len(results) == 1 else f"[{', '.join(results)}]"
     return _function(name, program.name, [own[i] for i in program.inputs], [*_body(program, own), f"return {result};"])
+
+
+def of(formula: Callable, name: str = "", /, **shapes: tuple[int, ...]) -> str:
+    """A function of tensors of these shapes, traced and printed: `of(f, w=(2,), lr=())`; `name` where it has none of its own.
+
+    A formula that returns a tuple returns an array. Raises what trace raises for one that can't be traced.
+    """
+
+    def named(inputs):
+        results = formula(**inputs)
+        return {f"result{k}": x for k, x in enumerate(results if isinstance(results, tuple) else (results,))}
+
+    name = name or formula.__name__
+    return function(name, trace(named, shapes, name=name))
 
 
 def loop(name: str, recurrence: Recurrence) -> str:

@@ -76,7 +76,9 @@ def turned(points, angle):
     """Points of the plane, of shape (..., 2), turned about the origin by `angle` degrees."""
     radians = angle * math.pi / 180
     x, y = points[..., 0], points[..., 1]
-    return torch.stack([math.cos(radians) * x - math.sin(radians) * y, math.sin(radians) * x + math.cos(radians) * y], -1)
+    return torch.stack(
+        [math.cos(radians) * x - math.sin(radians) * y, math.sin(radians) * x + math.cos(radians) * y], -1
+    )
 
 
 @dataclass(frozen=True)

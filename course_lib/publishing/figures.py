@@ -9,9 +9,9 @@ from docutils import nodes
 from sphinx.util import logging
 
 from course_lib.publishing import matplotlib_svg
-from course_lib.widgets.bundle import STYLE, bundle, style
-from course_lib.widgets.colors import rule_colors
-from course_lib.widgets.figure import MIME
+from course_lib.widgets.kit.bundle import STYLE, bundle, style
+from course_lib.widgets.kit.colors import rule_colors
+from course_lib.widgets.kit.figure import MIME
 
 HERE = Path(__file__).parent
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"

@@ -13,7 +13,7 @@ from course_lib.experiments import sweep
 from course_lib.formulas import RULES
 from course_lib.formulas.surfaces import SURFACES
 from course_lib.widgets import RateMap
-from course_lib.widgets.controls import label
+from course_lib.widgets.kit.controls import label
 
 PAGES = ["book/intro", "book/basics/momentum"]
 READERS = [("http", "light"), ("file", "dark")]  # each of them toggles the theme, too

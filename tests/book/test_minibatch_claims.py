@@ -22,7 +22,7 @@ from course_lib.formulas.minibatch import (
     variance_error,
 )
 from course_lib.widgets import MiniBatch
-from course_lib.widgets.mini_batch import PROBLEMS
+from course_lib.widgets.figures.mini_batch import PROBLEMS
 
 SQUARES = PROBLEMS["least squares"]
 

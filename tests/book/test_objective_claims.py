@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from course_lib.experiments import digits
 from course_lib.formulas.objective import MODELS, line, squared_error, unit
 from course_lib.widgets import Fit
-from course_lib.widgets.fit import EXAMPLES
+from course_lib.widgets.figures.fit import EXAMPLES
 
 
 def numbers(*x):

@@ -41,7 +41,7 @@ from course_lib.formulas import (
 from course_lib.formulas.matrices import orthogonal
 from course_lib.formulas.signature import signature
 from course_lib.widgets import Map, Race
-from course_lib.widgets.race import RATES, good_decades
+from course_lib.widgets.figures.race import RATES, good_decades
 
 LECTURE = [gradient_descent, momentum, rprop, adagrad, adam]
 # As many of the chapter's 1000 steps as change nothing: twice the best rate's, all where none arrives.

@@ -27,7 +27,7 @@ from course_lib.formulas import *
 from course_lib.formulas import RULES, catalog
 from course_lib.publishing import matplotlib_svg
 from course_lib.widgets import Descent, Race
-from course_lib.widgets.bundle import style
+from course_lib.widgets.kit.bundle import style
 
 assert RULES["adabelief"] is adabelief
 assert catalog.GROUPS["beyond the lecture"][-1] is adabelief

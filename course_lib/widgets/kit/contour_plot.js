@@ -1,0 +1,200 @@
+// The surface as quiet contours, and on it the paths: a ring to drag, a line with fading dots, the current step.
+import { axisBottom, axisLeft, contours, scaleLinear, select } from "./vendor/d3.js";
+import { make, onArrows, onDrag, showChosen } from "./kit.js";
+
+const MARGIN = { top: 8, right: 10, bottom: 26, left: 34 };
+export const FINE = 110; // cells of the grid along x
+export const COARSE = 28; // while the surface changes from frame to frame
+const LEVELS = 14;
+const SHADES = 6; // of the dots along a path
+
+let clips = 0;
+
+/** Loss on a grid over the domain, `columns` wide: { values (row by row, from the top), columns, rows, highest, lowest }. */
+export function grid(loss, [[x0, x1], [y0, y1]], columns) {
+  const rows = Math.round((columns * (y1 - y0)) / (x1 - x0));
+  const values = new Float64Array(columns * rows);
+  let highest = -Infinity,
+    lowest = Infinity;
+  for (let j = 0, k = 0; j < rows; j++)
+    for (let i = 0; i < columns; i++, k++) {
+      const z = loss(x0 + ((i + 0.5) / columns) * (x1 - x0), y1 - ((j + 0.5) / rows) * (y1 - y0));
+      values[k] = z;
+      if (z > highest) highest = z;
+      if (z < lowest) lowest = z;
+    }
+  return { values, columns, rows, highest, lowest };
+}
+
+/** Paths of the regions above each of some levels, evenly spaced in the logarithm of the loss above `floor`. */
+function contourPaths({ values, columns, rows, highest }, floor, width, height) {
+  const low = Math.log10(Math.max(1e-12, (highest - floor) * 1e-4)),
+    high = Math.log10(Math.max(1e-12, highest - floor));
+  const levels = Array.from({ length: LEVELS }, (_, k) => low + ((k + 0.5) / LEVELS) * (high - low));
+  const logs = Array.from(values, (z) => Math.log10(Math.max(1e-300, z - floor)));
+  const point = ([x, y]) =>
+    `${Math.round((x / columns) * width * 10) / 10},${Math.round((y / rows) * height * 10) / 10}`; // faster than toFixed
+  return contours()
+    .size([columns, rows])
+    .thresholds(levels)(logs)
+    .map(({ coordinates }) =>
+      coordinates
+        .flat()
+        .map((ring) => `M${ring.map(point).join("L")}Z`)
+        .join(""),
+    );
+}
+
+/**
+ * The marks of one run: the path, its dots from the faintest to the darkest, the current step, words where it diverged.
+ * They are made once and then changed: a few elements, and one element for each shade of dots, so that a redraw is short.
+ */
+function runMarks(parent) {
+  const node = make(parent, "g");
+  const path = make(node, "path", "cf-path");
+  const shades = Array.from({ length: SHADES }, (_, s) =>
+    make(node, "path", "cf-dots", { opacity: 0.25 + (0.65 * (s + 1)) / SHADES }),
+  );
+  const now = make(node, "circle", "cf-now", { r: 5 }),
+    gone = make(node, "text", "cf-gone");
+  return {
+    remove: () => node.remove(),
+    /** `places`: "x,y" in pixels for each step up to the current one; `end`: where the words go, if there are any. */
+    draw(color, places, words, end) {
+      node.style.setProperty("--rule", color);
+      path.setAttribute("d", `M${places.join("L")}`);
+      const dots = shades.map(() => ""),
+        count = Math.max(12, places.length);
+      for (let k = 1; k < places.length; k++) dots[Math.floor(((k - 1) * SHADES) / count)] += `M${places[k]}h0`;
+      shades.forEach((shade, s) => shade.setAttribute("d", dots[s]));
+      const [x, y] = places.at(-1).split(",");
+      now.setAttribute("cx", x);
+      now.setAttribute("cy", y);
+      gone.textContent = words;
+      if (words) for (const [k, name] of ["x", "y"].entries()) gone.setAttribute(name, end[k]);
+    },
+  };
+}
+
+/**
+ * A contour plot in `parent`. `moveStart([x, y])` is called when the reader drags, taps or uses the arrow keys.
+ * Returns { resize(width), surface(grid, floor, minima), paths(runs, step, start), node }.
+ */
+export function contourPlot(parent, domain, moveStart) {
+  const [[x0, x1], [y0, y1]] = domain;
+  const x = scaleLinear([x0, x1], [0, 1]),
+    y = scaleLinear([y0, y1], [1, 0]);
+  const node = make(parent, "svg", "cf-contour-plot", { role: "img" });
+  const clip = `cf-clip-${++clips}`;
+  const clipRect = make(make(make(node, "defs"), "clipPath", "", { id: clip }), "rect", "", { x: 1, y: 1 }); // the contours' outer edge stays out
+  const inside = make(node, "g", "", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
+  const back = make(inside, "rect", "cf-back");
+  const levels = make(inside, "g", "cf-contours", { "clip-path": `url(#${clip})` });
+  const crosses = make(inside, "g", "cf-minima");
+  const axes = [make(inside, "g", "cf-axis"), make(inside, "g", "cf-axis")];
+  const drawn = make(inside, "g", "", { "clip-path": `url(#${clip})` });
+  const ring = make(inside, "g", "cf-start", {
+    tabindex: 0,
+    role: "slider",
+    "aria-label": "Start point. Arrow keys move it.",
+  });
+  make(ring, "circle", "cf-touch", { r: 20 });
+  make(ring, "circle", "cf-ring", { r: 8 });
+  const hint = make(ring, "text", "cf-hint", { y: -14, "text-anchor": "middle" });
+  hint.textContent = "drag me";
+  const marks = [];
+  let width = 0,
+    height = 0,
+    last = null,
+    shown = null;
+
+  const at = (event) => {
+    const box = back.getBoundingClientRect();
+    return [x.invert(event.clientX - box.left), y.invert(event.clientY - box.top)];
+  };
+  const keep = ([a, b]) => [Math.min(x1, Math.max(x0, a)), Math.min(y1, Math.max(y0, b))].map((v) => +v.toPrecision(3));
+  const move = (point) => {
+    hint.remove();
+    moveStart((shown = keep(point)));
+  };
+  onDrag(ring, (event) => move(at(event)));
+  back.addEventListener("click", (event) => move(at(event)));
+  onArrows(ring, (dx, dy) => shown && move([shown[0] + (dx * (x1 - x0)) / 200, shown[1] + (dy * (x1 - x0)) / 200]));
+
+  function drawSurface() {
+    if (!last || !width) return;
+    const { cells, floor, minima } = last;
+    select(levels)
+      .selectAll("path")
+      .data(contourPaths(cells, floor, width, height))
+      .join("path")
+      .attr("d", (d) => d);
+    select(crosses)
+      .selectAll("path")
+      .data(minima)
+      .join("path")
+      .attr("d", ([a, b]) => `M${x(a) - 5},${y(b)}h10M${x(a)},${y(b) - 5}v10`);
+  }
+
+  /** Where words about a path stand, in pixels: beside the last point of it that is seen. */
+  function exit(points) {
+    const seen = points.filter(([a, b]) => a >= x0 && a <= x1 && b >= y0 && b <= y1);
+    const [a, b] = seen.at(-1) ?? points[0];
+    return [Math.min(width - 130, Math.max(6, x(a) + 8)), Math.min(height - 8, Math.max(16, y(b)))];
+  }
+
+  return {
+    node,
+    resize(total) {
+      width = total - MARGIN.left - MARGIN.right;
+      height = Math.round((width * (y1 - y0)) / (x1 - x0));
+      x.range([0, width]);
+      y.range([height, 0]);
+      for (const [key, value] of [
+        ["width", total],
+        ["height", height + MARGIN.top + MARGIN.bottom],
+      ])
+        node.setAttribute(key, value);
+      for (const [rect, less] of [
+        [clipRect, 2],
+        [back, 0],
+      ]) {
+        rect.setAttribute("width", width - less);
+        rect.setAttribute("height", height - less);
+      }
+      axes[0].setAttribute("transform", `translate(0,${height})`);
+      select(axes[0]).call(
+        axisBottom(x)
+          .ticks(Math.max(3, width / 80))
+          .tickSize(4)
+          .tickSizeOuter(0),
+      );
+      select(axes[1]).call(
+        axisLeft(y)
+          .ticks(Math.max(3, height / 60))
+          .tickSize(4)
+          .tickSizeOuter(0),
+      );
+      drawSurface();
+    },
+    surface(cells, floor, minima) {
+      last = { cells, floor, minima };
+      drawSurface();
+    },
+    /** `runs`: [{ color, points: [[x, y], …], diverged }]; a run that diverged has points up to that step, the others -1. */
+    paths(runs, step, start) {
+      shown = start;
+      while (marks.length < runs.length) marks.push(runMarks(drawn));
+      marks.splice(runs.length).forEach((mark) => mark.remove());
+      runs.forEach(({ color, points, diverged }, k) => {
+        const upto = points.slice(0, step + 1),
+          gone = diverged >= 0 && step >= diverged;
+        const places = upto.map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`);
+        marks[k].draw(color, places, gone ? `diverged at step ${diverged}` : "", gone && exit(upto));
+      });
+      ring.setAttribute("transform", `translate(${x(start[0])},${y(start[1])})`);
+      ring.setAttribute("aria-valuetext", `x ${showChosen(start[0])}, y ${showChosen(start[1])}`);
+      ring.setAttribute("aria-valuenow", start[0]);
+    },
+  };
+}
