@@ -13,6 +13,7 @@ from torch.func import vmap
 
 from course_lib.backends import javascript
 from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
+from course_lib.experiments.arrivals import RATES, steps_until_it_stays
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas.catalog import GROUPS
 from course_lib.formulas.signature import Range, signature
@@ -22,7 +23,6 @@ from course_lib.widgets.kit.controls import label, own_control
 from course_lib.widgets.kit.figure import Figure
 from course_lib.widgets.kit.traits import Choice, Hyper, Point, Whole
 
-RATES = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 9))  # four a decade
 STATE = ("surface", "mode", "chosen", "start", "steps", "step", "goal", "picked")
 HELD = {"decay": 0.0}  # a decay would move the minimum
 HEIGHT = 0.84  # of a picture, over its width: the page stays where it is when the surface changes
@@ -176,10 +176,9 @@ class Race(Figure):
             above = vmap(vmap(surface))(path) - facts["floor"]
             if ((above[-1] <= 1e-6 * self.goal) | (path[-1] == path[-2]).all(dim=-1)).all():
                 break  # and stays there: these do not climb
-        late = ~(above <= self.goal)  # so that NaN is late
-        arrived = (late * torch.arange(1, len(late) + 1)[:, None]).amax(dim=0).double()
-        lost = torch.where(above[-1] < facts["top"], math.inf, math.nan).double()
-        return torch.where(late[-1], lost, arrived), above[-1]
+        arrived = steps_until_it_stays(above, self.goal)
+        lost = ~arrived.isfinite() & ~(above[-1] < facts["top"])
+        return arrived.where(~lost, math.nan), above[-1]
 
     @property
     def alt(self) -> str:
@@ -214,14 +213,6 @@ def best(steps: torch.Tensor, above: torch.Tensor) -> int:
     if steps.isfinite().any():
         return int(steps.nan_to_num(math.inf).argmin())
     return int(torch.where(steps.isinf(), above, math.inf).argmin())
-
-
-def good_decades(steps: torch.Tensor) -> float:
-    """Over how many decades of RATES a rule needs at most twice the
-    steps of its best one; 0 if it does not arrive."""
-    arrived = steps[steps.isfinite()]
-    good = arrived <= 2 * arrived.min() if len(arrived) else arrived
-    return good.sum().item() / 4
 
 
 def _grouped(rules: list[Callable]) -> dict[str, list[Callable]]:

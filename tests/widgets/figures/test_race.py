@@ -7,6 +7,7 @@ import zlib
 import pytest
 import torch
 
+from course_lib.experiments.arrivals import RATES, good_decades
 from course_lib.formulas import (
     RULES,
     SECOND_ORDER,
@@ -23,7 +24,7 @@ from course_lib.formulas import (
 )
 from course_lib.formulas.signature import signature
 from course_lib.widgets import Race
-from course_lib.widgets.figures.race import GROUPS, RATES, best, good_decades
+from course_lib.widgets.figures.race import GROUPS, best
 
 
 def plain(rule, surface, start, steps, goal, floor, **hyper):
