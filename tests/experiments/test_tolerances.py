@@ -85,10 +85,10 @@ def test_which_runs_count():
 
 
 def test_the_script_prints_what_it_measures(capsys):
-    main(["rprop", "newton_backtracking"])
-    head, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
+    main(["rprop"])
+    head, row = (line.split() for line in capsys.readouterr().out.splitlines())
     assert head == ["rule", "runs", "median", "largest", "float32"]
-    assert [(row[0], row[-1]) for row in rows] == [("rprop", "1e-06"), ("newton_backtracking", "none")]
-    assert 1500 < int(rows[0][1].replace(",", "")) <= 6 * (7 * 64 + 8) and float(rows[0][3]) <= 1e-6
+    assert (row[0], row[-1]) == ("rprop", "1e-06")
+    assert 1500 < int(row[1].replace(",", "")) <= 6 * (7 * 64 + 8) and float(row[3]) <= 1e-6
     with pytest.raises(SystemExit, match="^No such rule: adan. There are: gradient_descent, "):
         main(["adan"])

@@ -81,6 +81,7 @@ def copy(tmp_path):
     return tmp_path
 
 
+@pytest.mark.timeout(600)  # a new process that traces and steps the rule, and runs its rows of the tables
 def test_the_section_adds_a_rule(copy):
     formula, entry, reference = blocks()
     rules, references = copy / "course_lib/formulas/rules/beyond.py", copy / "tests/references.py"

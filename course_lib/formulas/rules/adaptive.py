@@ -147,11 +147,11 @@ def adamw(
 
 CATALOG = {
     rprop: Entry("Rprop", "#000000", dark="#ffffff", group="first order", float32=1e-6),
-    rprop_torch: Entry("Rprop in PyTorch", "#d1495b", dark="#ff7a8a", float32=1e-6),
+    rprop_torch: Entry("Rprop in PyTorch", "#d1495b", dark="#ff7a8a", float32=1e-4),
     adagrad: Entry("Adagrad", "#e69f00", dark="#e69f00", group="first order", float32=5e-6),
     adagrad_torch: Entry("Adagrad in PyTorch", "#b17a00", dark="#ffcf70", float32=3e-6),
     adadelta: Entry("Adadelta", "#a89c00", dark="#f0e442", group="first order", float32=5e-4),
-    rmsprop: Entry("RMSprop", "#56b4e9", dark="#a3defc", group="first order", float32=2e-3),
+    rmsprop: Entry("RMSprop", "#56b4e9", dark="#a3defc", group="first order", float32=3e-3),
     rmsprop_torch: Entry("RMSprop in PyTorch", "#2f8fc5", dark="#56c8d8", float32=5e-4),
     adam: Entry("Adam", "#cc79a7", dark="#f48fc6", group="first order", float32=5e-6),
     adam_l2: Entry("Adam + L2", "#cc79a7", dark="#f48fc6", float32=5e-6),  # Adam on another loss

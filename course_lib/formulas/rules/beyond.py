@@ -147,7 +147,7 @@ CATALOG = {
     rmsprop_momentum: Entry("RMSprop with momentum", "#5f7fb8", dark="#93a8e8", float32=1e-3),
     amsgrad: Entry("AMSGrad", "#9a5c80", dark="#b56bb8", group="beyond the lecture", float32=5e-6),
     adamax: Entry("Adamax", "#b3446c", dark="#ff5c8f", group="beyond the lecture", float32=1e-6),
-    nadam: Entry("NAdam", "#d99bbd", dark="#ffcfe8", group="beyond the lecture", float32=5e-4),
+    nadam: Entry("NAdam", "#d99bbd", dark="#ffcfe8", group="beyond the lecture", float32=1e-3),
     radam: Entry("RAdam", "#6f3d57", dark="#c288a6", group="beyond the lecture", float32=5e-4),
     lion: Entry("Lion", "#7a7a1e", dark="#c3c35a", group="beyond the lecture", float32=5e-7),
     lamb: Entry("LAMB", "#6e5a48", dark="#cbb59f", float32=3e-4),
