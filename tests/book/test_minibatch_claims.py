@@ -1,16 +1,18 @@
-"""Every claim of the chapter on mini-batches, as an assertion."""
+"""What the chapter on mini-batches says, bound to its records, to its figures and to algebra."""
 
 import math
 
 import pytest
 import torch
+from claims import About, Above, Page
 from torch import nn, vmap
 from torch.func import grad
-from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-from course_lib.experiments import digits
+from course_lib.experiments import digits, recorded
 from course_lib.experiments.batches import index_batches
+from course_lib.experiments.studies import minibatch as study
+from course_lib.formulas import objective
 from course_lib.formulas.minibatch import (
     example_gradients,
     excess_loss,
@@ -21,306 +23,264 @@ from course_lib.formulas.minibatch import (
     noise_without_replacement,
     variance_error,
 )
-from course_lib.widgets import MiniBatch
-from course_lib.widgets.figures.mini_batch import PROBLEMS
 
-SQUARES = PROBLEMS["least squares"]
-
-
-@pytest.fixture(autouse=True)
-def as_in_a_book_build(monkeypatch):
-    monkeypatch.setenv("COURSE_BOOK", "1")
+page = Page("basics/minibatch")
+FLOAT = torch.float64
 
 
-@pytest.fixture(scope="module")
-def figure():
-    """One figure, set anew by each test: tracing takes time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COURSE_BOOK", "1")
-        return MiniBatch()
+def set_to(fig, **settings):
+    """The figure with these settings."""
+    for name, value in settings.items():
+        setattr(fig, name, value)
+    return fig
 
 
-def at(figure, problem="least squares", **settings):
-    """The figure of this chapter at a setting; its other traits as in MiniBatch()."""
-    own = PROBLEMS[problem]
-    defaults = {
-        "lr": own.lr,
-        "start": list(own.start),
-        "B": 8,
-        "sampling": "shuffled",
-        "budget": "examples",
-        "epochs": 5,
-        "steps": 40,
-        "seed": 1,
-    }
-    for name, value in ({"problem": problem} | defaults | settings).items():
-        setattr(figure, name, value)
-    return figure
+class Problem:
+    """The loss, data, start and minimum of the problem that a figure shows."""
+
+    def __init__(self, fig):
+        (one,) = (p for p in fig.spec["problems"] if p["name"] == fig.problem)
+        self.loss = getattr(objective, one["key"])
+        self.x, self.y, self.start, self.minimum = (
+            torch.tensor(one[k], dtype=FLOAT) for k in ("x", "y", "start", "minimum")
+        )
+
+    @property
+    def covariance(self):
+        """Of one example's gradient at the minimum."""
+        return gradient_covariance(example_gradients(self.loss, self.minimum, self.x, self.y))
+
+    def above(self, path):
+        """The loss above its minimum, along a path of some seeds."""
+        return vmap(vmap(lambda w: self.loss(w, self.x, self.y)))(path) - self.loss(self.minimum, self.x, self.y)
 
 
-def runs(B, epochs, seeds, lr=0.1, sampling="shuffled", problem="least squares"):
+def runs(problem, B, epochs, seeds, lr=0.1, sampling="shuffled"):
     """The paths of the figure's runs for some seeds, and rates, at once: (steps + 1, seeds, 2)."""
-    own = PROBLEMS[problem]
-    streams = [index_batches(64, B, sampling, seed) for seed in seeds]
-    w = torch.tensor(own.start, dtype=torch.float64).expand(len(seeds), 2)
-    slope, lr = vmap(grad(own.loss)), torch.as_tensor(lr, dtype=torch.float64).reshape(-1, 1)
+    N = len(problem.y)
+    streams = [index_batches(N, B, sampling, seed) for seed in seeds]
+    w = problem.start.expand(len(seeds), 2)
+    slope, lr = vmap(grad(problem.loss)), torch.as_tensor(lr, dtype=FLOAT).reshape(-1, 1)
     path = [w]
-    for _ in range(epochs * 64 // B):
+    for _ in range(epochs * N // B):
         i = torch.tensor([next(stream) for stream in streams])
-        path.append(path[-1] - lr * slope(path[-1], own.x[i], own.y[i]))
+        path.append(path[-1] - lr * slope(path[-1], problem.x[i], problem.y[i]))
     return torch.stack(path)
 
 
-def distances(path, problem="least squares"):
+def distances(problem, path):
     """From the minimum, at the end, (seeds,)."""
-    return (path[-1] - PROBLEMS[problem].minimum).norm(dim=1)
+    return (path[-1] - problem.minimum).norm(dim=1)
 
 
-def above(path):
-    """The least squares loss above its minimum, along a path of some seeds."""
-    loss = lambda w: SQUARES.loss(w, SQUARES.x, SQUARES.y)
-    return vmap(vmap(loss))(path) - loss(SQUARES.minimum)
+# Three paths
 
 
-# --- the three paths
+@page.claim(
+    "The contours are the loss over all {} examples:",
+    "Each run may look at {} examples, five epochs.",
+    "Press *steps*, so that each takes {} steps.",
+    "Back to *examples*, and raise $E$ to {}.",
+    "Set $B$ to {}. Then press *with replacement*.",
+    "The stochastic run: {} away, against {} for the mini-batch and {} for the full batch. It has taken {} steps, the full batch {}.",
+    "Full batch and mini-batch: {} and {} away. For a rate this small, {} exact steps are hardly better than {} rough ones. "
+    'They cost {} examples; the rough ones {}. This is slide 5\'s "much faster". The stochastic run is behind, at {}, and has '
+    "looked at {} examples only.",
+    "It is {} away, farther than after five epochs. It has arrived, and now wanders. The mini-batch run is {} away.",
+)
+def test_the_three_paths(page):
+    fig = page.figure(0)
+    N, few = fig.spec["examples"], fig.distances
+    counts = {run: len(batches) for run, batches in fig.batches.items()}
+    settings = N, fig.epochs * N, fig.steps, 20, N
+    set_to(fig, budget="steps")
+    same, examples = fig.distances, {run: sum(map(len, batches)) for run, batches in fig.batches.items()}
+    many = set_to(fig, budget="examples", epochs=20).distances
+    return (
+        *settings,
+        few["stochastic"], few["mini-batch"], few["full batch"], counts["stochastic"], counts["full batch"],
+        same["full batch"], same["mini-batch"], fig.steps, fig.steps, examples["full batch"], examples["mini-batch"],
+        same["stochastic"], examples["stochastic"], many["stochastic"], many["mini-batch"],
+    )  # fmt: skip
 
 
-def test_the_first_figure(figure):
-    assert list(at(figure).distances.values()) == pytest.approx([1.78, 0.330, 0.124], rel=5e-3)
-    assert list(at(figure, budget="steps").distances.values()) == pytest.approx([0.325, 0.330, 0.595], rel=5e-3)
-    assert list(at(figure, epochs=20).distances.values())[1:] == pytest.approx([0.019, 0.344], rel=0.03)
-    assert (1 - 1 / 64) ** 64 == pytest.approx(0.365, abs=1e-3)
+@page.claim(r"With replacement, $(1 - 1/64)^{64} = {}$ of the examples are missing from a batch on average")
+def test_with_replacement_examples_are_missing():
+    return (1 - 1 / 64) ** 64
 
 
-def test_the_runs_of_these_tests_are_the_figures(figure):
-    torch.testing.assert_close(runs(8, 5, [1])[:, 0], at(figure).paths["mini-batch"], rtol=1e-12, atol=1e-14)
+@page.claim("in the first figure, with $B = 8$, after {} epochs and averaged over ten seeds, {} in place of {}.")
+def test_shuffling_ends_closer_than_drawing(page):
+    fig = page.figure(0)
+    problem = Problem(fig)
+    torch.testing.assert_close(runs(problem, fig.B, 5, [1])[:, 0], fig.paths["mini-batch"], rtol=1e-12, atol=1e-14)
+    ends = [
+        distances(problem, runs(problem, 8, 20, range(1, 11), sampling=sampling)).mean().item()
+        for sampling in ("shuffled", "with replacement")
+    ]
+    return 20, *ends
 
 
 def test_few_epochs_favor_small_batches_and_many_do_not():
-    full, some, one = (runs(B, 20, range(1, 6)) for B in (64, 8, 1))
+    problem = Problem(page.figure(0))
+    full, some, one = (runs(problem, B, 20, range(1, 6)) for B in (64, 8, 1))
     for seed in range(5):
         few, many = (
-            [(path[len(path) // 20 * epochs, seed] - SQUARES.minimum).norm() for path in (full, some, one)]
+            [(path[len(path) // 20 * epochs, seed] - problem.minimum).norm() for path in (full, some, one)]
             for epochs in (5, 20)
         )
         assert few[0] > few[1] > few[2]
         assert many[1] < few[1] / 5 and many[1] < many[2]
 
 
-def test_shuffling_ends_closer_than_drawing():
-    shuffled, drawn = (
-        distances(runs(8, 20, range(1, 11), sampling=sampling)) for sampling in ("shuffled", "with replacement")
-    )
-    assert (shuffled.mean().item(), drawn.mean().item()) == pytest.approx((0.034, 0.096), abs=5e-4)
+# How rough is the estimate?
 
 
-# --- in sequence
-
-
-def test_in_sequence_is_a_loop_whose_size_the_rate_sets():
-    both = runs(1, 20, [1, 1], lr=[0.5, 0.1], sampling="in sequence", problem="logistic")
-    last, before = both[-65:, 0], both[-129:-64, 0]
-    torch.testing.assert_close(last, before, rtol=0, atol=1e-3)
-    assert distances(both, "logistic")[0].item() == pytest.approx(0.573, abs=1e-3)
-    small = both[-65:, 1]
-    size = lambda loop: (loop - loop.mean(0)).norm(dim=1).max().item()
-    assert size(small) / size(last) == pytest.approx(1 / 3, abs=0.05)
-    ends = [
-        distances(runs(8, 20, [1], 0.5, sampling, "logistic"), "logistic").item()
-        for sampling in ("in sequence", "shuffled")
-    ]
-    assert ends == pytest.approx([0.109, 0.035], abs=1e-3)
-
-
-def shuffled(y):
-    return torch.randperm(len(y))
-
-
-def after_training(order, seed, B=16, epochs=3, lr=0.5):
-    """What a network says of images not seen in training, and what they are."""
-    data = digits(seed=seed)
-    torch.manual_seed(seed)
-    net = nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
-    optimizer = torch.optim.SGD(net.parameters(), lr)
-    for _ in range(epochs):
-        for batch in order(data.y_train).split(B):
-            optimizer.zero_grad()
-            cross_entropy(net(data.x_train[batch]), data.y_train[batch]).backward()
-            optimizer.step()
-    return net(data.x_val).argmax(1), data.y_val
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_sorted_digits_teach_nines_alone(seed):
-    said, right = after_training(lambda y: y.argsort(stable=True), seed)
-    assert (said == 9).all()
-    said, right = after_training(shuffled, seed)
-    assert (said == right).double().mean() > 0.9
-
-
-def test_a_large_batch_needs_steps():
-    found = {}
-    for B, lr, epochs in ((8, 0.1, 5), (128, 0.1, 5), (128, 1.6, 5), (128, 0.1, 80)):
-        said = [after_training(shuffled, seed, B, epochs, lr) for seed in range(3)]
-        found[lr, epochs, B] = torch.stack([(a == b).double().mean() for a, b in said])
-    small, same, scaled, long = found.values()
-    assert small.min() > 0.93 and same.max() < 0.8
-    assert same.mean() + 0.1 < scaled.mean() < small.mean() - 0.05
-    assert (long - small).abs().max() < 0.02
-    assert 8 * 5 == 40 and 125 * 5 == 625 and 8 * 80 == 640
-
-
-# --- the noise, on digits
-
-
-@pytest.fixture(scope="module")
-def linear():
-    """(loss, x, y, gradients of all examples at zero)"""
-    data = digits(dtype=torch.float64)
-
-    def loss(w, x, y):
-        return cross_entropy(x @ w.view(64, 10), y)
-
-    w0 = torch.zeros(640, dtype=torch.float64)
-    return loss, data.x_train, data.y_train, example_gradients(loss, w0, data.x_train, data.y_train)
+@page.claim(
+    "Handwritten digits: {} images of {} pixels, ten classes, a linear model with {} weights that start at zero. "
+    "Each dot is the noise of {} real batches of a size",
+    r"At $B = \operatorname{tr}\Sigma/\lVert g\rVert^2 = {}$. A single example's gradient has noise {} times as long",
+    "Up to a batch of {} the two lines are hard to tell apart",
+    "The line of the gradient's length is crossed at {}.",
+)
+def test_the_noise_is_what_the_formulas_say():
+    record, (gradients, _) = recorded("minibatch_noise"), study.gradients_at_zero()
+    N = len(gradients)
+    B = torch.tensor(record.settings["batches"])
+    trace = record["trace"][:, None]
+    for name, variance in (
+        ("with", noise_with_replacement(trace, B)),
+        ("without", noise_without_replacement(trace, B, N)),
+    ):
+        torch.testing.assert_close(record[name], variance.sqrt(), rtol=0.12, atol=0)
+    scale = noise_scale(gradient_covariance(gradients), gradients.mean(0)).item()
+    assert 60 < scale < 70 and ((record["trace"] / record["gradient"] ** 2 - scale).abs() < 3).all()
+    near = noise_without_replacement(1.0, 64, N) ** 0.5 / noise_with_replacement(1.0, 64) ** 0.5
+    assert near > 0.96
+    return N, 64, gradients.shape[1], record.settings["tries"], scale, math.sqrt(scale), 64, scale
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("B", [4, 64, 500])
-def test_the_noise_is_what_the_formulas_say(linear, B, seed):
-    gradients = linear[3]
-    g, total, N = gradients.mean(0), gradient_covariance(gradients).trace(), len(gradients)
-    generator = torch.Generator().manual_seed(seed)
-    for draw, predicted in (
-        (lambda: torch.randint(N, (B,), generator=generator), noise_with_replacement(total, B)),
-        (lambda: torch.randperm(N, generator=generator)[:B], noise_without_replacement(total, B, N)),
+def test_the_estimate_is_unbiased(seed):
+    gradients, _ = study.gradients_at_zero(seed)
+    source, total = torch.Generator().manual_seed(seed), gradient_covariance(gradients).trace()
+    for draw in (
+        lambda: torch.randint(1000, (16,), generator=source),
+        lambda: torch.randperm(1000, generator=source)[:16],
     ):
-        means = torch.stack([gradients[draw()].mean(0) for _ in range(60)])
-        assert (means - g).square().sum(1).mean().sqrt().item() == pytest.approx(predicted.sqrt().item(), rel=0.12)
-        assert (means.mean(0) - g).norm() < 2 * (predicted / 60).sqrt()  # unbiased
+        mean = torch.stack([gradients[draw()].mean(0) for _ in range(60)]).mean(0)
+        assert (mean - gradients.mean(0)).norm() < 2 * (total / 16 / 60).sqrt()
 
 
-def test_the_noise_scale_grows_by_two_orders(linear):
-    loss, x, y, gradients = linear
-    assert gradients.mean(0).norm().item() == pytest.approx(0.451, abs=1e-3)
-    assert gradient_covariance(gradients).trace().item() == pytest.approx(13.26, abs=0.01)
-    w, scales, slope = torch.zeros(640, dtype=torch.float64), {}, grad(loss)
-    for step in range(501):
-        if step in (0, 30, 100, 500):
-            each = example_gradients(loss, w, x, y)
-            scales[step] = noise_scale(gradient_covariance(each), each.mean(0)).item()
-        w = w - slope(w, x, y)
-    assert scales[0] == pytest.approx(65, abs=0.5) and scales[0] ** 0.5 == pytest.approx(8, abs=0.1)
-    assert 200 < scales[30] < 400 and 1000 < scales[100] < scales[500] and scales[500] > 5 * len(x)
+# In sequence or at random
 
 
-def test_classes_make_four_fifths_of_the_noise(linear):
-    _, _, y, gradients = linear
-    g, total = gradients.mean(0), gradient_covariance(gradients).trace()
-    members = [torch.nonzero(y == c)[:, 0] for c in range(10)]
-    centers = torch.stack([gradients[i].mean(0) for i in members])
-    between = (y.bincount() / len(y)).double() @ (centers - g).square().sum(1)
-    assert (between / total).item() == pytest.approx(0.82, abs=0.005)
-    within, B = total - between, 20
-    torch.manual_seed(0)
-
-    def measured(draw):
-        return torch.stack([gradients[draw()].mean(0) - g for _ in range(200)]).square().sum(1).mean().sqrt().item()
-
-    def take(c, k):
-        return members[c][torch.randint(len(members[c]), (k,))]
-
-    assert measured(lambda: take(y[torch.randint(len(y), ())], B)) == pytest.approx(
-        (between + within / B).sqrt().item(), rel=0.05
-    )
-    assert measured(lambda: torch.cat([take(c, 2) for c in range(10)])) == pytest.approx(
-        (within / B).sqrt().item(), rel=0.05
-    )
-    assert (within / total).sqrt() < 0.5  # less than half the noise of random batches
-
-
-def steps_to(goal, B, seed, x, y):
-    """Steps of the best of nine rates to this loss, and that rate."""
-    rates, generator = 0.06 * 2.0 ** torch.arange(9), torch.Generator().manual_seed(seed)
-    W = torch.zeros(9, 64, 10, requires_grad=True)
-
-    def losses(W, i):
-        return cross_entropy((x[i] @ W).mT, y[i].expand(9, -1), reduction="none").mean(1)
-
-    for t in range(1, 2001):
-        i = torch.randint(len(x), (B,), generator=generator)
-        W = (W - rates[:, None, None] * torch.autograd.grad(losses(W, i).sum(), W)[0]).detach()
-        if t % max(1, 10 // B) == 0:
-            J = losses(W, torch.arange(len(x)))
-            if J.min() < goal:
-                return t, rates[J.argmin()].item()
-        W.requires_grad_()
+@page.claim(
+    "sorted by class, {} examples of the one and then {} of the other; the model is logistic regression.",
+    "A closed loop: {} steps pull toward \"always the first class\", then {} toward the second. From epoch to epoch it repeats, "
+    r"and it ends at the same place, {} from the minimum. The rate sets its size: at $\eta = 0.1$ the loop is a third as wide.",
+    "With $B = 8$ the run ends {} from the minimum in place of {}.",
+)  # fmt: skip
+def test_in_sequence_is_a_loop_whose_size_the_rate_sets(page):
+    fig = page.figure(1)
+    problem = Problem(fig)
+    first = int((problem.y == 0).sum())
+    assert (problem.y.diff() >= 0).all() and fig.lr == 0.5 and fig.B == 8
+    both = runs(problem, 1, fig.epochs, [1, 1], lr=[fig.lr, 0.1], sampling=fig.sampling)
+    last, before = both[-65:, 0], both[-129:-64, 0]
+    torch.testing.assert_close(last, before, rtol=0, atol=1e-3)
+    wide, small = (loop - loop.mean(0) for loop in (last, both[-65:, 1]))
+    assert small.norm(dim=1).max() / wide.norm(dim=1).max() == pytest.approx(1 / 3, abs=0.05)
+    torch.testing.assert_close(runs(problem, 1, fig.epochs, [2], fig.lr, fig.sampling)[:, 0], both[:, 0])  # no chance
+    ends = [
+        distances(problem, runs(problem, 8, fig.epochs, [1], fig.lr, sampling)).item()
+        for sampling in ("shuffled", fig.sampling)
+    ]
+    return first, 64 - first, first, 64 - first, distances(problem, both)[0], *ends
 
 
-def test_linear_scaling_holds_below_the_noise_scale_and_ends_above(linear):
-    x, y = linear[1].float(), linear[2]
-    steps, rates = {}, {}
-    for B in (1, 16, 64, 1000):
-        steps[B], rates[B] = sorted(steps_to(0.3, B, seed, x, y) for seed in range(3))[1]
-    assert 6 < steps[1] / steps[16] < 10 and rates[16] / rates[1] == pytest.approx(8)
-    assert steps[64] / steps[1000] < 1.5
-    assert 1000 * steps[1000] > 10 * 64 * steps[64] and steps[1] < 16 * steps[16] < 64 * steps[64]
+@page.claim(
+    "This one has {} hidden units, batches of {} and {} epochs:",
+    "In batches sorted by class: {} to {}. Shuffled and with replacement: {} to {}.",
+    "the network calls {} of the images or more a nine",
+    "the training loss looks excellent, {} in the last epoch, where shuffled batches have {}.",
+)
+def test_sorted_digits_teach_nines(page):
+    record = recorded("minibatch_orders")
+    in_order, others = record["accuracy"][:, 0], record["accuracy"][:, 1:]
+    loss = record["loss"]
+    assert (loss[:, 0] < loss[:, 1] / 5).all() and (others > 0.9).all()
+    settings = 32, record.settings["B"], record.settings["epochs"]
+    nines = record["nines"][:, 0].min()
+    return *settings, in_order.min(), in_order.max(), others.min(), others.max(), nines, loss[:, 0], loss[:, 1]
 
 
-# --- floors
+# The floor
 
 
-def test_the_floor_is_halved_with_the_rate_and_with_twice_the_batch():
-    sigma = gradient_covariance(example_gradients(SQUARES.loss, SQUARES.minimum, SQUARES.x, SQUARES.y))
+@page.claim(
+    "Find a $B$ at $\\eta = 0.2$ with the floor of $B = {}$ at $\\eta = 0.1$.",
+    "$B = {}$. Counted in examples, both run down the same slope. Counted in steps, the larger batch needs {} as many.",
+    "(here up to {}, against {}), so that large steps overshoot. At $\\eta = 0.02$ the run is {} above its line, at 0.1 it is {} "
+    "(averages over six seeds).",
+)
+def test_the_floor_is_met_at_small_rates_and_not_at_a_large_one(page):
+    fig = page.figure(2)
+    problem = Problem(fig)
+    sigma = problem.covariance
     assert excess_loss(sigma, 8, 0.05) == excess_loss(sigma, 8, 0.1) / 2
     assert excess_loss(sigma, 16, 0.2) == excess_loss(sigma, 8, 0.1)
-    assert SQUARES.x.square().sum(1).max() == 10
-    assert torch.linalg.eigvalsh(SQUARES.x.T @ SQUARES.x / 64)[1].item() == pytest.approx(2.9, abs=0.01)
-
-
-def test_the_floor_is_met_at_small_rates_and_not_at_a_large_one():
-    sigma = gradient_covariance(example_gradients(SQUARES.loss, SQUARES.minimum, SQUARES.x, SQUARES.y))
-    rates = torch.tensor([0.02, 0.1, 0.3], dtype=torch.float64).repeat_interleave(6)
-    path = runs(1, 20, [*range(1, 7)] * 3, rates, "with replacement")
-    ratio = (above(path)[640:].mean(0) / torch.stack([excess_loss(sigma, 1, lr) for lr in rates])).view(3, 6)
-    assert ratio[:2].mean(1).tolist() == pytest.approx([1.1, 1.4], abs=0.05)
-    assert ratio[2].min() > 5
+    curvature = torch.linalg.eigvalsh(problem.x.T @ problem.x / 64)[1]
+    assert fig.epochs == 20 and fig.lr == 0.1 and fig.sampling == "with replacement"
+    rates = torch.tensor([0.02, 0.1, 0.3], dtype=FLOAT).repeat_interleave(6)
+    path = runs(problem, 1, fig.epochs, [*range(1, 7)] * 3, rates, fig.sampling)
+    floors = torch.stack([excess_loss(sigma, 1, lr) for lr in rates])
+    ratio = (problem.above(path)[640:].mean(0) / floors).view(3, 6)
+    assert ratio[2].min() > 5  # five times and more
+    first, second = (About(x - 1) for x in ratio[:2].mean(1))
+    return fig.B, 2 * fig.B, 0.5, problem.x.square().sum(1).max(), curvature, first, second
 
 
 def test_twice_the_batch_and_the_rate_take_half_the_steps():
+    problem = Problem(page.figure(2))
     arrivals = [
-        (above(runs(B, 5, range(1, 7), lr, "with replacement")) < 0.05).double().argmax(0)
+        (problem.above(runs(problem, B, 5, range(1, 7), lr, "with replacement")) < 0.05).double().argmax(0)
         for B, lr in ((8, 0.1), (16, 0.2))
     ]
     assert (arrivals[0].double().mean() / arrivals[1].double().mean()).item() == pytest.approx(2, abs=0.15)
 
 
+@page.claim(
+    r"Here are {} runs for each seed, with $\sigma = 1$ and a start at a distance of 1;",
+    "Mean squared distance from the minimum over {} steps",
+    "The rate 0.1 falls to its floor of {} within {} steps and stays there. The rate 1/t is a straight line down to {};",
+    "is the variance of a mean over {} examples, although {} were seen. The other two use all {}:",
+)
 def test_moving_average_mean_and_average_of_the_path():
-    torch.manual_seed(0)
-    y = torch.randn(1000, 4000)
+    record, floor = recorded("minibatch_averages"), noise_floor(1.0, 1.0, 0.1)
+    at = torch.tensor(record.settings["at"])
+    steps, late = at[-1], at >= 32
+    assert ((record["constant"][:, late] / floor - 1).abs() < 0.1).all() and (record["constant"][:, ~late] > 0.07).all()
+    torch.testing.assert_close(record["falling"], (1 / at).expand(5, -1).double(), rtol=0.1, atol=0)
+    ratio = record["averaged"] / record["falling"]
+    assert (ratio[:, -1] < 1.25).all() and (ratio[:, at == 32] > 2).all()
+    source, y = torch.Generator().manual_seed(0), torch.randn(50, 20, dtype=FLOAT)
+    theta = torch.rand(20, generator=source, dtype=FLOAT)
+    for t, example in enumerate(y, 1):
+        theta = theta - (theta - example) / t
+    torch.testing.assert_close(theta, y.mean(0))  # the rate 1/t is the mean of all examples
+    return record.settings["runs"], steps, floor, 32, record["falling"][:, -1], 1 / floor, steps, steps
 
-    def estimate(rate):
-        theta, points = torch.zeros(4000), []
-        for t, example in enumerate(y, 1):
-            theta = theta - rate(t) * (theta - example)
-            points.append(theta)
-        return torch.stack(points)
 
-    constant, falling = estimate(lambda t: 0.1), estimate(lambda t: 1 / t)
-    assert constant[-1].var().item() == pytest.approx(noise_floor(1.0, 1.0, 0.1), rel=0.05)
-    assert 1 / noise_floor(1.0, 1.0, 0.1) == pytest.approx(19)
-    torch.testing.assert_close(falling[-1], y.mean(0), rtol=1e-4, atol=1e-5)
-    assert falling[-1].var().item() == pytest.approx(1e-3, rel=0.07) and constant.mean(0).var().item() == pytest.approx(
-        1e-3, rel=0.07
-    )
+# The right batch size
 
 
 def test_the_best_rate_for_one_noisy_step():
     """The fall of a quadratic by one step, over all batches, as the chapter derives it."""
     generator = torch.Generator().manual_seed(0)
-    A = torch.randn(4, 4, generator=generator, dtype=torch.float64)
-    H, S = A @ A.T, torch.diag(torch.tensor([1.0, 2.0, 0.5, 3.0], dtype=torch.float64))
-    theta, B = torch.randn(4, generator=generator, dtype=torch.float64), 5
+    A = torch.randn(4, 4, generator=generator, dtype=FLOAT)
+    H, S = A @ A.T, torch.diag(torch.tensor([1.0, 2.0, 0.5, 3.0], dtype=FLOAT))
+    theta, B = torch.randn(4, generator=generator, dtype=FLOAT), 5
     g = H @ theta
     B_H, exact = (H @ S).trace() / (g @ H @ g), g @ g / (g @ H @ g)
     fall = lambda lr, noise: lr * g @ g - lr**2 / 2 * (g @ H @ g + noise)
@@ -329,39 +289,137 @@ def test_the_best_rate_for_one_noisy_step():
     torch.testing.assert_close(fall(lr, noise), fall(exact, 0) / (1 + B_H / B))
 
 
-# --- the guidelines
+@page.claim(
+    "logarithmic axis, with the range over five seeds. As the loss falls, the noise scale rises from {} to more than {}, and B_H "
+    "from about {} to about {}.",
+    "over the loss of a full-batch run of {} steps",
+    "It begins at {} and passes {}: the gradient shrinks",
+    "$B_H$ is about {} times as large at the start, more than {} times at the end:",
+)
+def test_the_noise_scale_grows_and_the_hessian_does_not_cancel():
+    record = recorded("minibatch_noise_scale")
+    simple, exact = record["simple"], record["exact"]
+    ratio = exact / simple
+    assert (simple.diff(dim=1) > 0).all() and (exact.diff(dim=1) > 0).all()
+    begin = simple[0, 0]
+    return (
+        begin, Above(simple[:, -1]), About(exact[:, 0].median()), About(exact[:, -1]), record.settings["at"][-1],
+        begin, Above(simple[:, -1]), About(ratio[:, 0]), Above(ratio[:, -1]),
+    )  # fmt: skip
 
 
+@page.claim(
+    "By what factor do the steps fall from $B = 1$ to {}, and from {} to {}?",
+    "From 1 to {} they fall to about a tenth, and the best rate rises to eight times its value:",
+    "From {} to {} they hardly fall at all, while the price in examples grows more than tenfold.",
+    "From {} to {} steps at a batch of 1 they fall almost along the dotted line of linear scaling to about {} at {}, then the "
+    "curve bends and stays at about {} from {} on.",
+    "The two straight parts of the curve meet between $B = {}$ and {}.",
+    "on the way to a loss of 0.3 the simple one goes from {} to about {}, and $B_H$ from {} and more",
+    r"large batches are there in {} to {} steps. Their best rates, {} to {}, are two to eight times the "
+    r"$2/\lambda_{\max} = {}$ of the start",
+)
+def test_linear_scaling_has_a_corner_and_the_noise_scale_does_not_say_where():
+    record, scales = recorded("minibatch_steps"), recorded("minibatch_noise_scale")
+    batches = record.settings["batches"]
+    steps, rate = (dict(zip(batches, record[name].T, strict=True)) for name in ("steps", "rate"))
+    middle = {B: x.median().item() for B, x in steps.items()}
+    assert 8 < middle[1] / middle[16] < 12 and rate[16].median() / rate[1].median() == pytest.approx(8)
+    assert (steps[64] / steps[1000] < 1.5).all() and (1000 * steps[1000] > 10 * 64 * steps[64]).all()
+    cost = [B * middle[B] for B in (1, 16, 64, 1000)]
+    assert cost == sorted(cost)
+    corner = steps[1] / steps[1000]
+    near = scales["loss"].median(0).values.sub(0.3).abs().argmin()
+    assert (scales["exact"][:, near] > 10_000).all() and (corner < scales["simple"][:, 0]).all()
+    best, edge = rate[1000], scales["edge"][:, 0]
+    large = torch.stack([rate[B] for B in (256, 512, 1000)])
+    assert (steps[1000] < 20).all() and best.min() > edge.max()
+    assert [(x / edge.median()).round().item() for x in (large.min(), large.max())] == [2, 8]
+    assert all(abs(middle[B] - 20) <= 3 for B in batches if B >= 64)
+    return (
+        16, 64, 1000, 16, 64, 1000,
+        steps[1].min(), steps[1].max(), About(middle[16]), 16, About(middle[128]), 64,
+        corner.min(), corner.max(),
+        scales["simple"][0, 0], About(scales["simple"][:, near]), About(scales["exact"][:, 0].min()),
+        steps[1000].min(), steps[1000].max(), large.min(), large.max(), edge,
+    )  # fmt: skip
+
+
+# The guidelines
+
+
+@page.claim(
+    "Which of the three runs with $B = {}$ are as good as the one with $B = {}$?",
+    "Batches of {}, five epochs: {} to {}. Batches of {} at the same rate and for as long: {} to {}; at {} times the rate: {} to "
+    "{}; at the same rate for {} epochs: {} to {}.",
+    "Only the last, and it has had {} times the computation. At the same rate and the same epochs the large batch has made {} "
+    "steps in place of {}",
+    "A rate {} times as large mends a good part",
+)
+def test_a_large_batch_needs_steps():
+    record = recorded("minibatch_budgets")
+    (small, lr, epochs), (large, *_), (_, scaled, _), (_, _, long) = record.settings["runs"]
+    same = record["accuracy"][:, 0]
+    assert (record["accuracy"][:, 3] - same > -0.02).all() and (record["accuracy"][:, 1] < same - 0.1).all()
+    gained = record["accuracy"][:, 2]
+    assert (gained > record["accuracy"][:, 1] + 0.08).all() and (gained < same).all()
+    ranges = [x for run in record["accuracy"].T for x in (run.min(), run.max())]
+    steps = [-(-1000 // B) * epochs for B in (large, small)]
+    return (
+        large, small, small, *ranges[:2], large, *ranges[2:4], scaled / lr, *ranges[4:6], long, *ranges[6:],
+        long / epochs, *steps, scaled / lr,
+    )  # fmt: skip
+
+
+@page.claim(
+    "the dots are the {} hidden values of a random layer on the digits, {} batches of each size.",
+    "With two examples the variance is off by {}, with {} by about half, with {} by about a third, with {} by a sixth.",
+    "for five seeds it falls along the dotted line of the formula, from {} at a batch of 2 to {} at {}.",
+)
 def test_a_variance_from_a_few_numbers():
-    assert [round(100 * variance_error(B)) for B in (2, 8, 16, 64)] == [141, 53, 37, 18]
-    data = digits()
-    for seed in range(3):
-        torch.manual_seed(seed)
-        hidden = nn.Linear(64, 32)(data.x_train).detach()
-        for B in (2, 8, 16, 64):
-            error = (
-                (hidden[torch.randint(1000, (2000, B))].var(dim=1) / hidden.var(dim=0, correction=0))
-                .std(dim=0)
-                .mean()
-                .item()
-            )
-            assert error == pytest.approx(variance_error(B), rel=0.15)
+    record = recorded("minibatch_variance")
+    B = torch.tensor(record.settings["batches"])
+    error = record["error"]
+    torch.testing.assert_close(error, variance_error(B).double().expand_as(error), rtol=0.1, atol=0)
+    known = {b: variance_error(b) for b in (2, 8, 16, 64)}
+    assert [known[8], known[16], known[64]] == pytest.approx([1 / 2, 1 / 3, 1 / 6], rel=0.12)
     with pytest.raises(ValueError, match="more than 1 value"):
-        nn.BatchNorm1d(32)(hidden[:1])
+        nn.BatchNorm1d(32)(torch.randn(1, 32))
+    return 32, record.settings["tries"], known[2], 8, 16, 64, error[:, 0], error[:, -1], B[-1]
 
 
-def test_accumulation(linear):
-    loss, x, y, _ = linear
-    x, y, w0 = x[:100], y[:100], torch.zeros(640, dtype=torch.float64)
-    parts = torch.stack([grad(loss)(w0, *part) for part in zip(x.split(32), y.split(32), strict=True)])
-    exact = grad(loss)(w0, x, y)
-    shares = torch.tensor([32, 32, 32, 4], dtype=torch.float64) / 100
-    torch.testing.assert_close(shares @ parts, exact, rtol=1e-12, atol=1e-14)
-    assert (parts.sum(0).norm() / exact.norm()).item() == pytest.approx(4.77, abs=0.01)
-    assert math.degrees(torch.cosine_similarity(parts.mean(0), exact, dim=0).acos().item()) == pytest.approx(
-        38, abs=0.5
-    )
-    assert (1 / 4 / 4) / (1 / 4 / 32) == 8
+@page.claim(
+    "At the start of training four fifths of the noise, {}, are between the classes.",
+    "{} images of one class: {}. {} at random: {}. Two of each class: {}.",
+)
+def test_classes_make_four_fifths_of_the_noise():
+    record = recorded("minibatch_classes")
+    torch.testing.assert_close(record["measured"], record["predicted"], rtol=0.05, atol=0)
+    one, some, each = record["measured"].T
+    assert (each < some / 2).all()  # less than half of the noise of random batches
+    B = record.settings["B"]
+    return record["between"], B, one.median().item(), B, some.median().item(), each.median().item()
+
+
+# What goes wrong
+
+
+@page.claim(
+    "Two ways to get it wrong, for a batch of {} in parts of {}:",
+    "The second gives each of the last 4 images {} times the weight of the others, which turns the gradient by {}°.",
+    "and the sum of each part's losses over {}.",
+)
+def test_accumulation():
+    data, w = digits(dtype=FLOAT), torch.zeros(640, dtype=FLOAT)
+    x, y = data.x_train[:100], data.y_train[:100]
+    slope = grad(study.linear_loss)
+    parts = [slope(w, *part) for part in zip(x.split(32), y.split(32), strict=True)]
+    exact, sizes, parts = slope(w, x, y), torch.tensor([32.0, 32, 32, 4], dtype=FLOAT), torch.stack(parts)
+    torch.testing.assert_close(sizes / 100 @ parts, exact, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close((sizes[:, None] * parts).sum(0) / 100, exact, rtol=1e-12, atol=1e-14)
+    assert (parts.sum(0).norm() / exact.norm()).item() == pytest.approx(4.77, abs=0.01)  # almost five times
+    turned = torch.cosine_similarity(parts.mean(0), exact, dim=0).acos().item()
+    return 100, 32, 32 / 4, math.degrees(turned), 100
 
 
 def test_pytorchs_loader():
@@ -372,3 +430,6 @@ def test_pytorchs_loader():
     drawn = torch.cat([x for (x,) in DataLoader(data, batch_size=50, sampler=RandomSampler(data, replacement=True))])
     assert len(drawn.unique()) < 700
     assert torch.equal(torch.cat([x for (x,) in DataLoader(data, batch_size=50)]), torch.arange(1000))
+
+
+test_changed_numbers_are_noticed = page.test_of_numbers()
