@@ -23,7 +23,7 @@ def generator(seed: int) -> torch.Generator:
 
 
 def full_adagrad(w, g, t, G, *, lr, eps=1e-10):
-    """Adagrad with the whole matrix of products: w and g of shape (n,), G of shape (n, n), which begins at 0."""
+    """Adagrad with all products, G of shape (n, n)."""
     G = G + g.outer(g)
     size, axes = torch.linalg.eigh(G)
     return w - lr * axes @ (axes.T @ g / (size + eps).sqrt()), G
