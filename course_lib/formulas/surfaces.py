@@ -72,6 +72,13 @@ def himmelblau(w):
     return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
 
+def turned(points, angle):
+    """Points of the plane, of shape (..., 2), turned about the origin by `angle` degrees."""
+    radians = angle * math.pi / 180
+    x, y = points[..., 0], points[..., 1]
+    return torch.stack([math.cos(radians) * x - math.sin(radians) * y, math.sin(radians) * x + math.cos(radians) * y], -1)
+
+
 @dataclass(frozen=True)
 class Surface:
     """A surface and what one must know to draw it.

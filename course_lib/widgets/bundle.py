@@ -4,6 +4,8 @@ import functools
 import re
 from pathlib import Path
 
+from course_lib.widgets.colors import rule_colors
+
 FOLDER = Path(__file__).parent
 STYLE = FOLDER / "figure.css"
 
@@ -11,6 +13,12 @@ _IMPORT = re.compile(r'^import (?:\{(?P<names>[^}]*)\}|\* as (?P<all>\w+)) from 
 _DECLARED = re.compile(r"^export (?=(?:async )?(?:function\*?|const|class) (\w+))", re.M)
 _LISTED = re.compile(r"\bexport\s*\{([^}]*)\};?\s*$")  # as esbuild ends a bundle
 _DEFAULT = re.compile(r"^export default ", re.M)
+
+
+@functools.cache
+def style() -> str:
+    """The style sheet of all figures, with every rule's color."""
+    return STYLE.read_text("utf8") + rule_colors()
 
 
 @functools.cache

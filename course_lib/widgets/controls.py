@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from course_lib.formulas.catalog import CATALOG
 from course_lib.formulas.signature import Range, Signature, Tiny
 
 _GREEK = dict(
@@ -30,38 +31,12 @@ _NAMES = {
     "lr": "learning rate",
     "eps": "epsilon",
     "decay": "weight decay",
-    "lbfgs": "L-BFGS",
     "lr_1": "rate of layer 1",
     "lr_2": "rate of layer 2",
     "scale": "scale of the weights",
-    "newton_backtracking": "Newton with backtracking",
-    "backtracking_descent": "descent with backtracking",
-} | {
-    name.lower(): name
-    for name in (
-        "SGD",
-        "SGDW",
-        "Nesterov",
-        "Rprop",
-        "Adagrad",
-        "Adadelta",
-        "RMSprop",
-        "Adam",
-        "AdamW",
-        "AMSGrad",
-        "Adamax",
-        "NAdam",
-        "RAdam",
-        "Lion",
-        "Muon",
-        "Newton",
-        "Broyden",
-        "DFP",
-        "BFGS",
-        "Rosenbrock",
-        "Beale",
-        "Himmelblau",
-    )
+    "rosenbrock": "Rosenbrock",
+    "beale": "Beale",
+    "himmelblau": "Himmelblau",
 }
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -76,9 +51,7 @@ def symbol(name: str) -> str:
 
 def label(name: str) -> str:
     """A hyperparameter's, a rule's or a surface's name in words."""
-    if name.endswith("_torch"):
-        return f"{label(name.removesuffix('_torch'))} in PyTorch"
-    return _NAMES.get(name, name.replace("_", " "))
+    return CATALOG[name].label if name in CATALOG else _NAMES.get(name, name.replace("_", " "))
 
 
 def is_tiny(owner: Signature, name: str) -> bool:

@@ -5,6 +5,8 @@ import math
 import traitlets
 
 from course_lib.experiments import decay_map
+from course_lib.widgets.colors import rule_color
+from course_lib.widgets.controls import label
 from course_lib.widgets.figure import Figure
 
 PAIRS = {
@@ -12,7 +14,6 @@ PAIRS = {
     "momentum": ("momentum", ("sgdw", "momentum_l2")),
     "plain": ("Adam, not normalized", ("plain_adamw", "plain_adam_l2")),
 }
-LABELS = {"adamw": "AdamW", "adam_l2": "Adam + L2", "sgdw": "SGDW", "momentum_l2": "momentum + L2"}
 PREDICTED = {"adamw": -1, "adam_l2": -2, "sgdw": -1, "momentum_l2": -1, "plain_adamw": 0, "plain_adam_l2": 0}
 WORST = 1.5  # a loss that is drawn as the darkest
 
@@ -100,8 +101,8 @@ def _shown(name: str) -> dict:
         fixed
         | curves
         | {
-            "label": LABELS[rule],
-            "color": f"var(--cf-rule-{rule})",
+            "label": label(rule),
+            "color": rule_color(rule),
             "steps": found["steps"][1:],
             "valley": decay_map.valley(found),
             "slope": slope,

@@ -13,6 +13,7 @@ from course_lib.experiments.sweep import sweep
 from course_lib.formulas.signature import signature
 from course_lib.formulas.surfaces import Surface, quadratic
 from course_lib.widgets.adjustable import Adjustable
+from course_lib.widgets.colors import rule_color
 from course_lib.widgets.controls import control, is_tiny, label, symbol
 
 MOST_STEPS = 10_000
@@ -83,7 +84,8 @@ class Descent(Adjustable):
         self.spec = {
             "title": f"{' and '.join(map(label, self._rules))} on {label(surface.__name__)}",
             "runs": [
-                {"key": f"run{k}", "label": label(name), "color": _color(name, k)} for k, name in enumerate(self._rules)
+                {"key": f"run{k}", "label": label(name), "color": rule_color(name, k)}
+                for k, name in enumerate(self._rules)
             ],
             "watched": self._watched() if watch else [],
             "domain": _domain(self._surface.domain if domain is None else domain),
@@ -107,7 +109,7 @@ class Descent(Adjustable):
                         {
                             "key": f"run{k}",
                             "title": f"{symbol(state)}, {label(name)}" if several else symbol(state),
-                            "color": _color(name, k),
+                            "color": rule_color(name, k),
                             "columns": columns,
                         }
                     )
@@ -206,11 +208,6 @@ def _check_names(names) -> None:
             raise TypeError(
                 f"A hyperparameter of a figure can't be called `{name}`: the figure has a `{name}` of its own. Rename it, as in `my_{name}`."
             )
-
-
-def _color(name: str, k: int) -> str:
-    """The rule's color in the whole course, or the figure's k-th color for a rule of your own."""
-    return f"var(--cf-rule-{name}, var(--cf-own-{k % 4}))" if name.isidentifier() else f"var(--cf-own-{k % 4})"
 
 
 def _point(start) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from course_lib.widgets.bundle import STYLE, bundle
+from course_lib.widgets.bundle import bundle, style
 
 MIME = "application/vnd.course-figure+json"
 
@@ -25,7 +25,7 @@ class Figure(anywidget.AnyWidget):
     """
 
     _esm = bundle()
-    _css = STYLE.read_text("utf8")
+    _css = style()
     figure = traitlets.Unicode().tag(sync=True)
 
     def open(self) -> None:

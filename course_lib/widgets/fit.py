@@ -11,7 +11,7 @@ from torch.func import grad_and_value
 from course_lib.backends import javascript
 from course_lib.backends.trace import trace
 from course_lib.formulas.objective import MODELS, line, sine, squared_error, unit
-from course_lib.formulas.optimizers import gradient_descent
+from course_lib.formulas.rules.descent import gradient_descent
 from course_lib.formulas.signature import signature
 from course_lib.widgets.controls import control
 from course_lib.widgets.figure import Figure

@@ -10,7 +10,7 @@ import traitlets
 from course_lib.backends import javascript
 from course_lib.backends.trace import trace
 from course_lib.formulas.local_model import judge
-from course_lib.formulas.optimizers import gradient_descent
+from course_lib.formulas.rules.descent import gradient_descent
 from course_lib.formulas.second_order import hessian, newton, quadratic_model
 from course_lib.formulas.signature import Range, signature
 from course_lib.widgets.controls import control, label

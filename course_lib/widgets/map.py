@@ -14,6 +14,7 @@ from course_lib.backends.recurrence import hyperparameters, trace_descent, trace
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import Surface
+from course_lib.widgets.colors import rule_color
 from course_lib.widgets.controls import control, is_tiny, label, own_control
 from course_lib.widgets.map_axes import Axis
 from course_lib.widgets.plane import Plane
@@ -102,7 +103,7 @@ class Map(Plane):
         ]
         self.spec = {
             "title": f"{label(signature(rule).name)} on {label(surface.__name__)}",
-            "run": {"label": label(signature(rule).name), "color": _color(signature(rule).name)},
+            "run": {"label": label(signature(rule).name), "color": rule_color(signature(rule).name)},
             "views": ["steps", "loss", "minimum"] if len(self._points()) > 1 else ["steps", "loss"],
             "axes": self._axes_spec(),
             "domain": [[float(low), float(high)] for low, high in self._surface.domain],
@@ -217,10 +218,6 @@ class Map(Plane):
                 + ". "
             )
         return text.rstrip()
-
-
-def _color(name: str) -> str:
-    return f"var(--cf-rule-{name}, var(--cf-own-0))" if name.isidentifier() else "var(--cf-own-0)"
 
 
 def _check_names(names) -> None:

@@ -14,7 +14,7 @@ from course_lib.backends.trace import trace
 from course_lib.experiments.batches import SAMPLING, index_batches, uniform
 from course_lib.formulas.minibatch import batch_gradient, example_gradients, excess_loss, gradient_covariance
 from course_lib.formulas.objective import least_squares, logistic_loss
-from course_lib.formulas.optimizers import gradient_descent
+from course_lib.formulas.rules.descent import gradient_descent
 from course_lib.formulas.signature import Range, signature
 from course_lib.widgets.controls import control, own_control
 from course_lib.widgets.figure import Figure

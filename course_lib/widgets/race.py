@@ -14,18 +14,13 @@ from torch.func import vmap
 from course_lib.backends import javascript
 from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
 from course_lib.experiments.sweep import sweep
-from course_lib.formulas import optimizers as o
-from course_lib.formulas import second_order as s
+from course_lib.formulas.catalog import GROUPS
 from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import SURFACES, Surface
+from course_lib.widgets.colors import rule_color
 from course_lib.widgets.controls import label, symbol
 from course_lib.widgets.figure import Figure
 
-GROUPS = {
-    "first order": (o.gradient_descent, o.momentum, o.rprop, o.adagrad, o.adadelta, o.rmsprop, o.adam),
-    "second order": (s.newton, s.bfgs, s.lbfgs),
-    "beyond the lecture": (o.nesterov, o.amsgrad, o.adamax, o.nadam, o.radam, o.lion),
-}
 RATES = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 9))  # four a decade
 HELD = {"decay": 0.0}  # a decay would move the minimum
 HEIGHT = 0.84  # of a picture, over its width: the page stays where it is when the surface changes
@@ -123,7 +118,7 @@ class Race(Figure):
         return {
             "key": f"r{k}",
             "label": label(name),
-            "color": f"var(--cf-rule-{name}, var(--cf-own-{k % 4}))",
+            "color": rule_color(name, k),
             "hyper": hyper,
             "lr": hyper["lr"] if _has_rate(self._rules[name]) else None,
         }

@@ -11,7 +11,7 @@ from course_lib.backends.recurrence import trace_descent
 from course_lib.backends.trace import trace
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas import convergence
-from course_lib.formulas.optimizers import momentum as momentum_rule
+from course_lib.formulas.rules.descent import momentum as momentum_rule
 from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import SURFACES, quadratic
 from course_lib.widgets.controls import control

@@ -10,9 +10,10 @@ from course_lib.backends.recurrence import trace_descent
 from course_lib.backends.trace import trace
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas import regularization
-from course_lib.formulas.optimizers import momentum_l2, sgdw
 from course_lib.formulas.regularization import bowl
+from course_lib.formulas.rules.decay import momentum_l2, sgdw
 from course_lib.formulas.signature import Range, signature
+from course_lib.widgets.colors import rule_color
 from course_lib.widgets.controls import control
 from course_lib.widgets.figure import Figure
 
@@ -72,7 +73,7 @@ class Ridge(Figure):
             "domain": DOMAIN,
             "controls": controls,
             "runs": [
-                {"key": rule.__name__, "label": label, "color": f"var(--cf-rule-{rule.__name__})"}
+                {"key": rule.__name__, "label": label, "color": rule_color(rule.__name__)}
                 for label, rule in RULES.items()
             ],
             "decays": [DECAYS.low, DECAYS.high],

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from rule_reading import COUPLED
 from shader_drawing import draw_shader
 from torch.func import vmap
 
@@ -30,7 +31,7 @@ from course_lib.formulas import (
 )
 
 CELLS, STEPS, FEW, GOAL, BOUND = 20, 200, 30, 1e-3, 1000.0
-CHAOTIC = {"lamb"}  # its trust ratio |w| / |step| makes the last digit of a small step into a large one
+CHAOTIC = COUPLED  # as LAMB, whose trust ratio |w| / |step| makes the last digit of a small step into a large one
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from figure_reading import show as shown
 from visit import Visit
 
 from course_lib.experiments import sweep
-from course_lib.formulas.optimizers import RULES
+from course_lib.formulas import RULES
 from course_lib.formulas.surfaces import SURFACES
 from course_lib.widgets import RateMap
 from course_lib.widgets.controls import label

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from course_lib.publishing.figures import figure_html
 
 FIGURE = """\
-from course_lib.formulas.optimizers import momentum
+from course_lib.formulas.rules.descent import momentum
 from course_lib.widgets import Descent
 Descent(momentum, lr=0.05)"""
 PLOT = """\

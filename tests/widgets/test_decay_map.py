@@ -7,8 +7,9 @@ import pytest
 import traitlets
 
 from course_lib.experiments import decay_map
+from course_lib.formulas import CATALOG
 from course_lib.widgets import DecayMap
-from course_lib.widgets.decay_map import LABELS, PAIRS
+from course_lib.widgets.decay_map import PAIRS
 
 RECORDED = decay_map.recorded()["maps"]
 
@@ -21,7 +22,7 @@ def test_the_losses_are_those_of_the_nearest_cell(pair):
     for i, j in ((0, 0), (3, 9), (7, 15)):
         fig.lr, fig.decay = one["rates"][i] * 1.2, one["decays"][i][j] / 1.2
         assert fig.cell == (i, j)
-        assert fig.losses == {LABELS[found["rule"]]: found["val"][i][j][-1] for found in (one, other)}
+        assert fig.losses == {CATALOG[found["rule"]].label: found["val"][i][j][-1] for found in (one, other)}
 
 
 def test_a_setting_outside_the_map_is_shown_at_its_edge():

@@ -8,7 +8,7 @@ import traitlets
 
 from course_lib.formulas import momentum
 from course_lib.widgets import Descent, Figure, RateMap
-from course_lib.widgets.bundle import STYLE, bundle
+from course_lib.widgets.bundle import bundle, style
 from course_lib.widgets.figure import MIME
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -66,7 +66,7 @@ def test_only_the_value_1_means_a_book_build(monkeypatch, value):
 def test_page_and_kernel_draw_with_the_same_code():
     fig = Odd()
     assert fig._esm == bundle()
-    assert fig._css == STYLE.read_text()
+    assert fig._css == style()
 
 
 def test_a_figure_without_a_text_alternative_can_not_be_shown():
