@@ -1,5 +1,6 @@
 # make book    the book, from the sources in book/, as HTML
-# make test    every test, on all cores; some of them with ARGS="tests/formulas -x", on one core with ARGS="-n0"
+# make test    every test, on all cores; some of them with ARGS="tests/formulas -x", on one core with ARGS="-n0",
+#              in another order with ARGS="--shuffle 1"; it ends with the ten slowest files
 # make check   the format and the lint of the sources (of JavaScript where there is npm); make format mends what can be mended
 # make results measures the experiments behind the pages again; one or some with NAME="rprop_pace rprop_forms"
 # make site    what is published: the HTML, the notebooks and the library's wheel
@@ -18,7 +19,7 @@ book: .venv/.installed
 	@$(BIN)/python -c "import pathlib; print('The book:', pathlib.Path('_build/html/index.html').resolve().as_uri())"
 
 test: .venv/.installed
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/.installed
 	@$(BIN)/ruff format --quiet --check . || { echo "Some files are not formatted: make format"; exit 1; }

@@ -18,7 +18,7 @@ LIBRARY = ROOT / "course_lib"
 LAYERS = [{"formulas"}, {"backends", "parallel"}, {"experiments"}, {"exercises", "widgets"}, {"publishing"}]
 HEIGHT = {package: k for k, layer in enumerate(LAYERS) for package in layer}
 WITH_THE_BOOK = {
-    "jupyter-book": {"sphinx", "docutils", "nbformat", "yaml", "myst_nb", "jupyter_cache"}
+    "jupyter-book": {"sphinx", "docutils", "nbformat", "yaml", "nbclient", "jupyter_client", "ipykernel"}
 }  # what the extra `book` brings along
 COMES_WITH = {"anywidget": {"traitlets"}, "scikit-learn": {"sklearn"}}
 

@@ -5,7 +5,6 @@ How near their answers are to each other stands in tolerances.py.
 
 import functools
 import logging
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from tqdm.auto import tqdm
 from course_lib.backends import numba, triton
 from course_lib.backends.loop import take_apart
 from course_lib.backends.recurrence import hyperparameters, trace_descent
+from course_lib.experiments.environment import in_book
 from course_lib.experiments.settings import Settings, for_each_run
 from course_lib.formulas.signature import Signature, signature, step
 
@@ -146,11 +146,7 @@ def on_triton(work: Work) -> torch.Tensor:
 
 def _progress(work: Work, rounds: range) -> Iterable[int]:
     """A bar for what takes long; none in a page of the book, where it would stay for ever."""
-    return (
-        rounds
-        if len(rounds) < 2
-        else tqdm(rounds, work.name, delay=PATIENCE, leave=False, disable="COURSE_BOOK" in os.environ)
-    )
+    return rounds if len(rounds) < 2 else tqdm(rounds, work.name, delay=PATIENCE, leave=False, disable=in_book())
 
 
 def _numba_runner(work: Work) -> Callable:

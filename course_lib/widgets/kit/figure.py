@@ -2,21 +2,16 @@
 
 import json
 import math
-import os
 from typing import Any
 
 import anywidget
 import traitlets
 
+from course_lib.experiments.environment import in_book
 from course_lib.widgets.kit.bundle import bundle, scripts, style
 
 PACKAGE = "course_lib.widgets.figures."
 MIME = "application/vnd.course-figure+json"
-
-
-def in_book() -> bool:
-    """Whether this kernel runs for a book build, where no front end answers."""
-    return os.environ.get("COURSE_BOOK") == "1"
 
 
 class Figure(anywidget.AnyWidget):

@@ -43,10 +43,9 @@ def test_what_a_page_gets_is_small_and_can_be_drawn_on_logarithmic_axes():
     for pair in DecayMap().spec["pairs"].values():
         for shown in pair["maps"]:
             assert shown["steps"][0] > 0
-            assert all(
-                len(cell) == len(shown["steps"]) for key in ("val", "norm") for row in shown[key] for cell in row
-            )
-            assert all(x is None or 0 < x < math.inf for row in shown["valley"] for x in [row])
+            cells = [(key, cell) for key in ("val", "norm") for row in shown[key] for cell in row]
+            assert [(key, cell) for key, cell in cells if len(cell) != len(shown["steps"])] == []
+            assert [x for x in shown["valley"] if not (x is None or 0 < x < math.inf)] == []
 
 
 @pytest.mark.parametrize(
