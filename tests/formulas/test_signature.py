@@ -208,7 +208,7 @@ def test_a_bare_value_is_a_rule_without_state():
     [
         (lambda w: w, "broken returned 1 value(s), but its signature promises 2: return w, m."),
         (lambda w: (w, w, w), "broken returned 3 value(s), but its signature promises 2: return w, m."),
-        (lambda w: [w, w], "broken returned 1 value(s)"),
+        (lambda w: [w, w], "broken returned a list. Return the values themselves: return w, m."),
         (
             lambda w: (None, w),
             "broken returned a w of the type NoneType. Return the new parameters, of the shape (2,).",
