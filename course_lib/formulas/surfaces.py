@@ -97,6 +97,15 @@ class Surface:
     @staticmethod
     def of(formula: Callable) -> "Surface":
         """The course's entry for a surface; for a reader's own, the square from -2 to 2."""
+        return formula if isinstance(formula, Surface) else Surface._of_function(formula)
+
+    @staticmethod
+    def function(surface) -> Callable:
+        """The function in a Surface; anything else as it is, for signature() to judge."""
+        return surface.formula if isinstance(surface, Surface) else surface
+
+    @staticmethod
+    def _of_function(formula: Callable) -> "Surface":
         return next((s for s in SURFACES.values() if s.formula is formula), None) or Surface(
             formula, ((-2, 2), (-2, 2)), (-1.5, 1.0)
         )

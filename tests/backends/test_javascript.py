@@ -221,6 +221,11 @@ def operands(op):
         "sin": 1,
         "cos": 1,
         "tanh": 1,
+        "log1p": 1,
+        "expm1": 1,
+        "log2": 1,
+        "atan": 1,
+        "erf": 1,
     }.get(op, 2)
     if op in TRUTHS:
         return list(itertools.product([0.0, 1.0], repeat=arity))
