@@ -198,8 +198,8 @@ def test_a_list_of_rules_that_can_not_be_drawn_is_named(rules, message):
 def test_what_is_no_rule_is_named():
     with pytest.raises(TypeError, match="^A rule is a function like `def rule"):
         Descent(0.1)
-    with pytest.raises(ValueError, match="Choose between values with torch.where"):
-        Descent(lambda w, g, t, *, lr=0.1: w - lr * g if g[0] > 0 else w)
+    with pytest.raises(ValueError, match="choose between values with torch.where"):
+        Descent(lambda w, g, t, *, lr=0.1: w - lr * float(g[0]) * g)
 
 
 def test_a_surface_that_gives_no_number_is_named():

@@ -68,7 +68,7 @@ def test_the_text_alternative_states_the_loss_and_the_gradient():
 
 def test_a_model_that_cannot_be_traced_is_named():
     with pytest.raises(ValueError, match="torch.where"):
-        Fit(lambda x, w: w[0] * x if w[0] > 0 else w[1] * x)
+        Fit(lambda x, w: w[0] * x * float(w[1]))
 
 
 @pytest.mark.parametrize(
