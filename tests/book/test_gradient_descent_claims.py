@@ -6,6 +6,7 @@ import pytest
 import torch
 from claims import Above, Page
 from torch.func import grad, jacrev, vmap
+from torch.nn.utils import parameters_to_vector
 
 from course_lib.exercises.stop_rule import descend
 from course_lib.experiments import Optimizer, recorded, sweep
@@ -51,7 +52,7 @@ def test_where_the_figures_begin(page):
     "at {} it is ${}$. The best path does zigzag",
     r"| 1 | 0 | arrives in one step |",
 )
-def test_the_path_crosses_the_floor_above_one_over_the_curvature_alone(page):
+def test_the_path_crosses_the_floor_above_one_over_the_curvature_alone():
     fig, edge = page.figure(0), 1 / 5
     crosses = {
         lr: (with_settings(fig, lr=lr).path[1:4, 1] < -1e-12).any().item() for lr in (0.1, 0.19, 0.2, 0.21, 0.38)
@@ -70,7 +71,7 @@ def best_of(fig, rates):
 @page.claim(
     r"About $1/3$. The loss falls to ${}$;", r"Even the best rate, about {}, ends with a loss above {} after 40 steps."
 )
-def test_the_best_rate_for_40_steps_is_about_that_of_theory(page):
+def test_the_best_rate_for_40_steps_is_about_that_of_theory():
     fig = page.figure(0)
     best, _ = best_of(fig, torch.arange(0.3, 0.37, 0.005))
     assert best.item() == pytest.approx(1 / 3, rel=0.02)
@@ -88,7 +89,7 @@ def test_the_best_rate_for_40_steps_is_about_that_of_theory(page):
     "The best rate and the edge are only {} apart.",
     "Below $2/50 = {}$.",
 )
-def test_the_edge_is_at_two_over_the_curvature(page):
+def test_the_edge_is_at_two_over_the_curvature():
     fig = with_settings(page.figure(0), lr=0.4)
     height = fig.path[:, 1].abs()
     torch.testing.assert_close(height, height[:1].expand(41))
@@ -317,7 +318,7 @@ def test_the_curvature_rises_to_the_edge_and_stays():
     at_edge = torch.tensor([low, high])[:, None] * curvature
     assert (at_edge.amax(2) > 2).all()
     late = at_edge[:, :, 50:].mean(2)
-    weights = study.weights_of(study.tanh_network(0))
+    weights = parameters_to_vector(study.tanh_network(0).parameters()).detach()
     assert len(record.seeds) * 2 == 10 and 50 * record.settings["every"] == 1000
     return (
         len(weights), 20, len(record.seeds), low, high, curvature[:, :, 0].min(), curvature[:, :, 0].max(), record.settings["steps"],
@@ -342,7 +343,7 @@ def test_the_loss_rises_in_single_steps_and_falls_over_many():
 def test_the_loss_of_the_weights_is_that_of_the_network():
     for seed in range(3):
         net = study.tanh_network(seed)
-        assert study.loss_of_weights(study.weights_of(net)).item() == pytest.approx(
+        assert study.loss_of_weights(parameters_to_vector(net.parameters()).detach()).item() == pytest.approx(
             study.sine_loss(net).item(), rel=1e-12
         )
 
@@ -374,7 +375,7 @@ def test_units_make_the_condition_number():
 @page.claim(
     r"on the canyon at $\eta = {}$ it still reaches a loss of {} after {} steps, more than the {} it started with."
 )
-def test_without_zero_grad_the_ball_has_no_friction(page):
+def test_without_zero_grad_the_ball_has_no_friction():
     w, losses = START.clone().requires_grad_(), []
     optimizer = torch.optim.SGD([w], lr=0.1)
     for _ in range(1000):
@@ -406,7 +407,7 @@ def test_the_lecture_s_rule_is_pytorch_s_sgd():
     ours = study.trained_weights(lambda p: Optimizer(p, gradient_descent, lr=0.1))
     theirs = study.trained_weights(lambda p: torch.optim.SGD(p, lr=0.1))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-14)
-    assert (theirs - study.weights_of(study.tanh_network(0))).norm() > 0.1
+    assert (theirs - parameters_to_vector(study.tanh_network(0).parameters()).detach()).norm() > 0.1
 
 
 test_changed_numbers_are_noticed = page.test_of_numbers()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.func import grad, grad_and_value, jacrev, vmap
+from torch.nn.utils import parameters_to_vector
 
 from course_lib.experiments.records import experiment
 from course_lib.experiments.sweep import sweep
@@ -56,18 +57,13 @@ def loss_of_weights(w: torch.Tensor) -> torch.Tensor:
     return sine_loss(predict)
 
 
-def weights_of(net: nn.Module) -> torch.Tensor:
-    """All parameters of a network, in one vector."""
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
-
-
 @experiment(seeds=5, share={"steps": 200})
 def gradient_descent_sharpness(seed, *, rates=(0.15, 0.2), steps=2000, every=20, window=100):
     """Full-batch training of 97 parameters, a row for each rate: `curvature`, the largest eigenvalue of the Hessian, at
     every twentieth step; for each hundred steps `loss`, its mean, and `uphill`, the part of the steps that raise it.
     """
     lr = torch.tensor(rates, dtype=torch.float64)
-    w = weights_of(tanh_network(seed)).repeat(len(rates), 1)
+    w = parameters_to_vector(tanh_network(seed).parameters()).detach().repeat(len(rates), 1)
     slope_and_loss, hessian = vmap(grad_and_value(loss_of_weights)), vmap(jacrev(grad(loss_of_weights)))
     losses, curvatures = [], []
     for t in range(steps + 1):
@@ -92,4 +88,4 @@ def trained_weights(make_optimizer: Callable, steps: int = 200) -> torch.Tensor:
         optimizer.zero_grad()
         sine_loss(net).backward()
         optimizer.step()
-    return weights_of(net)
+    return parameters_to_vector(net.parameters()).detach()
