@@ -1,18 +1,19 @@
-"""What the chapter on weight decay says in prose, as assertions: the numbers in its answers, over several seeds where chance has a part."""
+"""What the chapter on weight decay says, bound to its records, to its figures and to algebra."""
 
 import math
 
 import pytest
 import torch
+from claims import About, Below, Page
 from torch import nn
-from torch.func import grad
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
-from course_lib.experiments import Optimizer, digits, sweep
+from course_lib.experiments import Optimizer, digits, recorded, sweep
+from course_lib.experiments.studies import weight_decay as study
 from course_lib.formulas import adam_l2, adamw, gradient_descent, momentum_l2, sgdw
 from course_lib.formulas.regularization import bowl, ridge_minimum, shrinkage
-from course_lib.widgets import Map
 
+page = Page("basics/weight_decay")
 START, MINIMUM = (1.4, -1.8), (1.5, 0.8)
 FLOAT = torch.float64
 
@@ -28,49 +29,56 @@ def bowl_path(rule, steps=40, **hyper):
 # Where the minimum goes
 
 
+@page.claim(
+    r"with its minimum at $\theta^*$, {} times as curved across its valley as along it.",
+    "Half is gone where $\\lambda$ equals the curvature: at {} along, at {} across.",
+    r"The norm only falls, but $y$ rises from {} to {} at $\lambda = {}$ and is back at {} at $\lambda = {}$.",
+    "Put $\\lambda$ back to 1. Turn *angle* to {}, so that $\\theta^*$ lies in the valley's direction, then to {}.",
+    "In the valley's direction {} of the norm is left, across it {};",
+)
 def test_decay_takes_where_the_loss_cares_least():
-    h = torch.tensor([1.0, 10.0], dtype=FLOAT)
-    assert shrinkage(h, 1.0).tolist() == pytest.approx([1 / 2, 10 / 11])
-    assert shrinkage(h, 10.0).tolist() == pytest.approx([1 / 11, 1 / 2])
-
-
-def test_one_parameter_grows_while_the_norm_only_falls():
+    fig = page.figure(0)
+    norm = math.hypot(*fig.minimum)
+    assert fig.decay == 1 and fig.shares == pytest.approx((1 / 2, 10 / 11))
+    assert shrinkage(10.0, 10.0) == 1 / 2 and list(MINIMUM) == fig.minimum and fig.angle == -30
     decays = torch.logspace(-2, 2, 401, dtype=FLOAT)
     trace = torch.stack([ridge(x.item()) for x in decays])
     assert (trace.norm(dim=1).diff() < 0).all()
     highest = trace[:, 1].argmax()
-    assert trace[highest, 1].item() == pytest.approx(0.91, abs=0.005) and decays[highest].item() == pytest.approx(
-        1.1, abs=0.05
-    )
     back = decays[(trace[:, 1] < 0.8) & (decays > 1)][0]
-    assert back.item() == pytest.approx(4.1, abs=0.05)
+    shares = []
+    for angle in (28, -62):
+        fig.angle = angle
+        shares.append(fig.solution.norm().item() / norm)
+    others = [ridge(1.0, angle=float(a)).norm().item() / norm for a in range(-90, 91, 2)]
+    assert 0.5 - 1e-9 < min(others) and max(others) < 10 / 11 + 1e-9  # no other angle gives less or more
+    return (
+        fig.condition_number, 1, fig.condition_number,
+        fig.minimum[1], trace[highest, 1], decays[highest], fig.minimum[1], back, 28, -62, *shares,
+    )  # fmt: skip
 
 
-def test_the_angles_of_the_answer():
-    norm = math.hypot(*MINIMUM)
-    assert ridge(1.0, angle=28.0).norm().item() / norm == pytest.approx(0.500, abs=5e-4)
-    assert ridge(1.0, angle=-62.0).norm().item() / norm == pytest.approx(0.909, abs=5e-4)
-    shares = [ridge(1.0, angle=float(a)).norm().item() / norm for a in range(-90, 91, 2)]
-    assert 0.5 - 1e-9 < min(shares) and max(shares) < 10 / 11 + 1e-9
-    for settings in (
-        {"angle": 28.07},
-        {"angle": -61.93},
-        {"condition_number": 1.0, "angle": 40.0},
-    ):  # straight lines to 0
-        directions = torch.stack([ridge(x, **settings) / ridge(x, **settings).norm() for x in (0.01, 1.0, 50.0)])
-        assert directions.diff(dim=0).abs().max() < 1e-3
+@pytest.mark.parametrize(
+    "settings", [{"angle": 28.07}, {"angle": -61.93}, {"condition_number": 1.0, "angle": 40.0}], ids=str
+)
+def test_the_trace_is_straight_along_an_eigenvector(settings):
+    directions = torch.stack([ridge(x, **settings) / ridge(x, **settings).norm() for x in (0.01, 1.0, 50.0)])
+    assert directions.diff(dim=0).abs().max() < 1e-3
 
 
+@page.claim(
+    r"The decoupled one: after {} steps it is {} from $\theta_\lambda$, L2 is {} away.",
+    r"Go to $\lambda = {}$, the left end of the slider.",
+    "Hardly: they are at most {} apart.",
+)
 def test_the_two_paths_of_the_answer():
-    ends = [
-        (bowl_path(rule, lr=0.1, momentum=0.9, decay=1.0)[-1] - ridge(1.0)).norm().item()
-        for rule in (momentum_l2, sgdw)
-    ]
-    assert ends == pytest.approx([0.170, 0.023], abs=0.0006)
+    fig = page.figure(0)
+    assert list(START) == fig.start and (fig.lr, fig.momentum) == (0.1, 0.9)
     still = [bowl_path(rule, lr=0.1, momentum=0.0, decay=1.0) for rule in (momentum_l2, sgdw)]
     assert (still[0] - still[1]).abs().max() < 1e-15
     weak = [bowl_path(rule, lr=0.1, momentum=0.9, decay=0.01) for rule in (momentum_l2, sgdw)]
-    assert (weak[0] - weak[1]).norm(dim=1).max().item() == pytest.approx(0.0114, abs=5e-5)
+    apart = (weak[0] - weak[1]).norm(dim=1).max()
+    return fig.steps, fig.distances["decoupled"], fig.distances["L2"], fig.spec["decays"][0], apart
 
 
 # Why it works
@@ -85,12 +93,11 @@ def test_the_variance_of_least_squares_and_what_decay_leaves_of_it(seed):
     h, q = torch.linalg.eigh(H)
     y = (X @ true)[:, None] + sigma * torch.randn(50, 20_000, generator=generator, dtype=FLOAT)
     for strength in (0.0, decay):
-        found = q.T @ torch.linalg.solve(H + strength * torch.eye(4, dtype=FLOAT), X.T @ y / 50)
-        torch.testing.assert_close(
-            found.var(dim=1), shrinkage(h, strength) ** 2 * sigma**2 / (50 * h), rtol=0.06, atol=0
-        )
+        fitted = q.T @ torch.linalg.solve(H + strength * torch.eye(4, dtype=FLOAT), X.T @ y / 50)
+        variance = shrinkage(h, strength) ** 2 * sigma**2 / (50 * h)
+        torch.testing.assert_close(fitted.var(dim=1), variance, rtol=0.06, atol=0)
         bias = -strength / (h + strength) * (q.T @ true)
-        torch.testing.assert_close(found.mean(dim=1) - q.T @ true, bias, rtol=0, atol=0.05)
+        torch.testing.assert_close(fitted.mean(dim=1) - q.T @ true, bias, rtol=0, atol=0.05)
 
 
 def test_the_best_decay_for_one_direction():
@@ -109,16 +116,20 @@ def test_decoupled_decay_is_l2_with_less_momentum_on_any_loss(loss):
     path = sweep(sgdw, loss, START, 60, lr=lr, momentum=m, decay=decay)[:, 0]
     m2 = m * (1 - lr * decay)
     lr2 = lr * (1 - m) / (1 - m2)
-    w, delta = path[0], m * lr * decay * path[0] / (lr2 * m2)
-    for t, same in enumerate(path[1:], start=1):
-        w, delta = momentum_l2(w, grad(loss)(w), t, delta, lr=lr2, momentum=m2, decay=decay)
-        torch.testing.assert_close(w, same, rtol=0, atol=1e-13)
-    assert 0.9 * (1 - 0.0005) == pytest.approx(0.89955)
+    delta = m * lr * decay * path[0] / (lr2 * m2)
+    same = study.l2_path(loss, path[0], delta, 60, lr=lr2, momentum=m2, decay=decay)
+    torch.testing.assert_close(same, path, rtol=0, atol=1e-13)
 
 
+@page.claim(
+    r"A common setting is $\lambda = {}$ with PyTorch's rate {} and $m = {}$. This is $\eta = {}$ here, so "
+    r"$\eta\lambda = {}$ and $m' = {}$.",
+    r"So the two forms that nobody can tell apart at $\eta\lambda = {}$ differ by a factor of $\frac{1 + m}{1 - m} = {}$",
+)
 def test_at_a_common_setting_nobody_can_tell_the_two_apart():
     l2, apart = (bowl_path(rule, steps=200, lr=1.0, momentum=0.9, decay=0.0005) for rule in (momentum_l2, sgdw))
     assert (l2 - apart).norm(dim=1).max() < 0.002 * l2.norm(dim=1).max()
+    return 0.0005, 0.1, 0.9, 0.1 / (1 - 0.9), 0.0005, 0.9 * (1 - 0.0005), 0.0005, (1 + 0.9) / (1 - 0.9)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -135,19 +146,21 @@ def test_in_adam_with_l2_a_weight_with_large_gradients_hardly_decays(seed):
     assert left[adam_l2, 1.0] < 0.8 and left[adam_l2, 10.0] > 0.94 and left[adam_l2, 100.0] > 0.98
 
 
-@pytest.mark.parametrize("decay", [0.5, 1.0, 2.0])
-def test_without_noise_adamw_ends_in_a_box(decay):
+def test_without_noise_adamw_ends_in_a_box():
     starts = 3 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=FLOAT)
-    ends = sweep(adamw, bowl, starts, 1500, lr=0.01, decay=decay, beta2=0.9)[-1].abs()
-    assert ends.max() <= 1 / decay + 1e-3
-    assert decay < 1 or (ends > 1 / decay - 1e-3).all()  # θ* lies outside this box: they end in its corner
+    decays = torch.tensor([0.5, 1.0, 2.0], dtype=FLOAT)
+    settings = {"lr": 0.01, "decay": decays.repeat_interleave(50), "beta2": 0.9}
+    ends = sweep(adamw, bowl, starts.repeat(3, 1), 1500, keep="end", **settings).abs().view(3, 50, 2)
+    assert (ends <= (1 / decays + 1e-3)[:, None, None]).all()
+    assert (ends[1:] > (1 / decays[1:] - 1e-3)[:, None, None]).all()  # θ* lies outside of these: they end in the corner
 
 
+@page.claim(r"Adam with L2 goes to $\theta_\lambda = ({}, {})$ and AdamW to $(1, 1)$")
 def test_in_adam_the_two_do_not_end_at_the_same_place():
     ends = {rule: sweep(rule, bowl, START, 250, lr=0.05, decay=1.0, beta2=0.9)[-1, 0] for rule in (adam_l2, adamw)}
     torch.testing.assert_close(ends[adam_l2], ridge(1.0), rtol=0, atol=4e-3)
-    assert ridge(1.0).tolist() == pytest.approx([1.05, 0.91], abs=0.005)
     torch.testing.assert_close(ends[adamw], torch.ones(2, dtype=FLOAT), rtol=0, atol=1e-3)
+    return tuple(ridge(1.0))
 
 
 # A step decays by ηλ
@@ -158,14 +171,19 @@ def test_half_lives(share, steps):
     assert math.log(0.5) / math.log1p(-share) == pytest.approx(steps, abs=0.5)
 
 
-def test_ten_thousand_steps_of_adamws_defaults_take_no_more_than_a_tenth():
-    defaults = torch.optim.AdamW([torch.zeros(1)]).defaults
-    assert (defaults["lr"], defaults["weight_decay"]) == (0.001, 0.01)
-    assert 0.90 < (1 - 0.001 * 0.01) ** 10_000 < 0.91
-    assert {kind: kind([torch.zeros(1)]).defaults["weight_decay"] for kind in (torch.optim.SGD, torch.optim.Adam)} == {
-        torch.optim.SGD: 0,
-        torch.optim.Adam: 0,
-    }
+@page.claim(
+    "With AdamW's defaults, {} steps take no more than {} from a weight.",
+    "to matter (in the experiment below it is {})",
+    "| the default | {} in `SGD` and `Adam`, {} in `AdamW`; all parameters alike |",
+)
+def test_a_short_run_does_not_feel_a_small_decay():
+    adamw_s, sgd_s, adam_s = (
+        kind([torch.zeros(1)]).defaults for kind in (torch.optim.AdamW, torch.optim.SGD, torch.optim.Adam)
+    )
+    left = (1 - adamw_s["lr"] * adamw_s["weight_decay"]) ** 10_000
+    assert sgd_s["weight_decay"] == adam_s["weight_decay"]
+    steps = recorded("weight_decay_digits").settings["steps"]
+    return 10_000, Below(1 - left), 1.0 * steps * 0.003, sgd_s["weight_decay"], adamw_s["weight_decay"]
 
 
 def test_pytorchs_buffer_multiplies_the_decay_too():
@@ -188,14 +206,9 @@ def test_a_schedule_moves_the_minimum_only_if_the_decay_has_no_rate():
     torch.testing.assert_close(ends, ridge(0.5).expand(3, 2), rtol=0, atol=0.005)
     moved = sweep(fixed_share, bowl, START, 300, lr=rates)[-1]
     torch.testing.assert_close(moved, torch.stack([ridge(0.05 / lr) for lr in (0.1, 0.05, 0.02)]), rtol=0, atol=0.005)
-    assert moved.flatten().tolist() == pytest.approx([1.21, 0.89, 1.05, 0.91, 0.80, 0.87], abs=0.006)
 
 
 # All rates and all decays
-
-
-def valley(w):
-    return bowl(w)
 
 
 def border(rule, decay, h=10.0, m=0.9):
@@ -203,65 +216,57 @@ def border(rule, decay, h=10.0, m=0.9):
     return 2 * (1 + m) / ((1 - m) * (h + decay) if rule is momentum_l2 else (1 - m) * h + (1 + m) * decay)
 
 
-@pytest.fixture(scope="module")
-def planes():
-    """By rule: the rates, the decays and how the runs of the page's map end."""
-    found = {}
-    for rule in (momentum_l2, sgdw):
-        fig = Map(
-            rule,
-            valley,
-            x="lr",
-            y="decay",
-            x_range=(0.001, 10),
-            y_range=(0.01, 100),
-            steps=300,
-            start=(1.4, -1.8),
-            lr=0.1,
-            decay=1,
-            view="loss",
-        )
-        found[rule] = *fig.places(60, 18), fig.values(60, 18)
-    return found
+@page.claim(
+    "on the same bowl with $m = {}$: each pixel is a run of {} steps",
+    "how far apart are they at $\\lambda = {}$?",
+    "On the left {} steps are too few to arrive",
+)
+def test_the_settings_of_the_maps(page):
+    for fig in (page.figure(1), page.figure(2)):
+        assert tuple(fig.start) == START and (fig.lr, fig.decay) == (0.1, 1) and fig.steps == 300
+        assert list(fig.x_range) == [0.001, 10] and list(fig.y_range) == [0.01, 100]
+    return fig.momentum, fig.steps, fig.y_range[1], fig.steps
 
 
-@pytest.mark.parametrize("rule", [momentum_l2, sgdw])
-def test_the_border_of_divergence(planes, rule):
-    rates, decays, found = planes[rule]
-    for k, decay in enumerate(decays.tolist()):
-        theory, cell = border(rule, decay), rates[1] / rates[0]
-        assert found.lost[k, rates > theory * cell].all() and not found.lost[k, rates < theory].any()
-
-
-def test_the_borders_named_on_the_page():
-    for decay, l2, decoupled in ((0.01, 3.8, 3.7), (10.0, 1.9, 0.19), (100.0, 0.35, 0.02)):
-        assert border(momentum_l2, decay) == pytest.approx(l2, rel=0.02) and border(sgdw, decay) == pytest.approx(
-            decoupled, rel=0.02
-        )
-    assert 1e6 * border(momentum_l2, 1e6) == pytest.approx(38, rel=1e-3) and 1e6 * border(sgdw, 1e6) == pytest.approx(
-        2, rel=1e-3
-    )
-
-
-def test_the_stripes_are_the_same_for_both_forms(planes):
-    rates, decays, found = planes[sgdw]
-    other = planes[momentum_l2][2]
-    for k, decay in enumerate(decays.tolist()):
+@page.claim("From $\\eta = {}$ up to the border the two losses differ by less than {}.")
+def test_the_stripes_and_the_borders_of_the_maps():
+    ends, apart = {}, []
+    for k, rule in ((1, momentum_l2), (2, sgdw)):
+        fig = page.figure(k)
+        (rates, decays), ends[rule] = fig.places(60, 18), fig.values(60, 18)
+        for row, decay in enumerate(decays.tolist()):
+            theory, cell, lost = border(rule, decay), rates[1] / rates[0], ends[rule].lost[row]
+            assert lost[rates > theory * cell].all() and not lost[rates < theory].any()
+    for row, decay in enumerate(decays.tolist()):
         kept = (rates > 0.1) & (rates < 0.9 * border(sgdw, decay))
-        end = bowl(ridge(decay)).float()
-        for verdicts in (found, other):
-            assert (verdicts.above[k, kept] / end - 1).abs().max() < 0.01 if kept.any() else True
+        for outcome in ends.values():
+            apart += (outcome.above[row, kept] / bowl(ridge(decay)).float() - 1).abs().tolist()
+    return 0.1, Below(apart)
+
+
+@page.claim(
+    r"At $\lambda = {}$ L2 ends at $\eta = {}$ and decoupled decay at {}, hardly to be told apart. At $\lambda = {}$ L2 bears {} "
+    r"and decoupled decay {}, at $\lambda = {}$ it is {} against {}.",
+    "just right of its border at $\\lambda = {}$ and look at the path",
+    "The largest $h$ decides, here {}.",
+    r"so L2 bears $\eta\lambda$ up to {}.",
+)
+def test_the_borders_named_on_the_page():
+    values = [(decay, border(momentum_l2, decay), border(sgdw, decay)) for decay in (0.01, 10.0, 100.0)]
+    limits = [1e6 * border(rule, 1e6) for rule in (momentum_l2, sgdw)]
+    assert limits[1] == pytest.approx(2, rel=1e-3)
+    return *(x for row in values for x in row), 10, 10, limits[0]
 
 
 def test_the_bright_streak_passes_the_minimum_of_the_data():
-    rates = torch.logspace(-3, -1, 201, dtype=FLOAT)
+    decays, rates = torch.tensor([0.03, 0.1, 0.3], dtype=FLOAT), torch.logspace(-3, -1, 201, dtype=FLOAT)
+    grid = {"lr": rates.repeat(3), "decay": decays.repeat_interleave(201)}
     for rule in (momentum_l2, sgdw):
-        for decay in (0.03, 0.1, 0.3):
-            losses = torch.stack([bowl(w) for w in sweep(rule, bowl, START, 300, lr=rates, decay=decay)[-1]])
-            best = losses.argmin()
-            assert losses[best] < losses[-1] / 3 and 0.004 < rates[best] < 0.02
-            later = sweep(rule, bowl, START, 3000, lr=rates[best].item(), decay=decay)[-1, 0]
-            torch.testing.assert_close(later, ridge(decay), rtol=0, atol=0.01)
+        ends = torch.vmap(bowl)(sweep(rule, bowl, START, 300, keep="end", **grid)).view(3, 201)
+        low, best = ends.min(dim=1)
+        assert (low < ends[:, -1] / 3).all() and (0.004 < rates[best]).all() and (rates[best] < 0.02).all()
+        later = sweep(rule, bowl, START, 1500, keep="end", lr=rates[best], decay=decays)
+        torch.testing.assert_close(later, torch.stack([ridge(x) for x in decays.tolist()]), rtol=0, atol=0.01)
 
 
 def test_right_of_its_border_the_decoupled_rule_swings_across_the_valley():
@@ -276,113 +281,116 @@ def test_right_of_its_border_the_decoupled_rule_swings_across_the_valley():
 
 # A hundred digits
 
-SEEDS, STRENGTHS = 8, (0, 0.001, 0.003, 0.01, 0.03, 0.1)
+
+def digit_outcomes(name):
+    """Of the networks on a hundred digits, by strength: with clean labels, and with 20 wrong ones. Each (seeds,)"""
+    record = recorded("weight_decay_digits")
+    return [dict(zip(record.settings["strengths"], record[name][:, k].unbind(1), strict=True)) for k in (0, 1)]
 
 
-def load(wrong=0):
-    generator, parts = torch.Generator().manual_seed(0), []
-    for seed in range(SEEDS):
-        s = digits(100, 600, seed=seed)
-        s.y_train[:wrong] += torch.randint(1, 10, (wrong,), generator=generator)
-        parts.append((s.x_train, one_hot(s.y_train % 10, 10).float(), s.x_val, one_hot(s.y_val, 10).float()))
-    return [torch.stack(x)[:, None] for x in zip(*parts, strict=True)]
+@page.claim(
+    "A network of {} weights learns {} digits by heart: its loss on them falls to {}, and its loss",
+    "Now a real network, {} inputs, {} hidden units, {} classes, and {} handwritten digits to learn from.",
+    "for {} steps over all {}, with $\\eta = 1$ and $m = {}$.",
+    "rises from {} without decay to more than 1 at {}.",
+)
+def test_the_network_and_its_training():
+    weights, settings = study.initial_weights(0, 1), recorded("weight_decay_digits").settings
+    count, (training, _) = sum(w.numel() for w in weights), digit_outcomes("training")
+    x, y, *_ = study.hundred_digits(0)
+    curve = recorded("weight_decay_digits")["curve"][:, 0, 0]
+    assert (training[0.003] > 10 * training[0]).all()  # tenfold and more
+    assert (curve[:, -1] > curve.amin(1)).all() and (curve[:, 0] > 1.5 * curve[:, -1]).all()  # after a while, it rises
+    low = training[0].mean().item()
+    assert (training[0.1] > 1).all()
+    return count, len(x), low, 64, 32, y.shape[1], len(x), settings["steps"], len(x), 0.9, low, 0.1
 
 
-def outputs(weights, x):
-    W1, b1, W2, b2 = weights
-    return torch.relu(x @ W1 + b1) @ W2 + b2
+@page.claim(
+    "is lower at $\\lambda = 0.003$ in {} of the {} runs, by up to {}, by a fifth on average; in the eighth, the best without "
+    r"decay, it is {} higher; from $\lambda = {}$ on it is higher than without decay",
+    r"{} to {} without decay, {} to {} at $\lambda = {}$",
+    "With clean labels {} to {} without decay, and hardly more with it. With {} wrong labels {} to {} without decay, {} to {} at "
+    "a decay of {}.",
+)
+def test_decay_lowers_the_validation_loss_by_a_fifth_and_hardly_moves_accuracy():
+    (loss, _), (right, wrong) = digit_outcomes("validation"), digit_outcomes("right")
+    lower = loss[0.003] < loss[0]
+    assert (loss[0].argmin() == (~lower).double().argmax()) and (loss[0.03] > loss[0]).all()
+    assert (loss[0.1] > loss[0.03]).all()
+    assert 1 - (loss[0.003].mean() / loss[0].mean()).item() == pytest.approx(0.2, abs=0.03)  # a fifth
+    assert (right[0.003].mean() - right[0].mean()).abs() < 0.02 < wrong[0.03].mean() - wrong[0].mean()
+    rises = (loss[0.003] - loss[0]).max()
+    clean = right[0].min(), right[0].max()
+    return (
+        lower.sum(), len(lower), 1 - (loss[0.003] / loss[0]).min(), rises, 0.03,
+        *clean, right[0.003].min(), right[0.003].max(), 0.003,
+        *clean, 20, wrong[0].min(), wrong[0].max(), wrong[0.03].min(), wrong[0.03].max(), 0.03,
+    )  # fmt: skip
 
 
-def losses(weights, x, y):
-    return -(outputs(weights, x).log_softmax(-1) * y).sum(-1).mean(-1)
+@page.claim(
+    "falls from {} to {} at $\\lambda = 0.003$, to {} at 0.1 |",
+    "the outputs move by {}, then {}, then {} |",
+    "the norm of the parameters falls from {} to {}, and how far the outputs move from {} to {}.",
+    "are nudged by noise of {}:",
+)
+def test_the_norm_falls_and_the_outputs_move_less():
+    (norm, _), (moved, _) = digit_outcomes("norm"), digit_outcomes("moved")
+    record = recorded("weight_decay_digits")
+    assert (record["norm"].diff(dim=-1) < 0).all() and (record["moved"].diff(dim=-1) < 0).all()
+    return (
+        norm[0], norm[0.003], norm[0.1], moved[0], moved[0.003], moved[0.1],
+        norm[0], norm[0.1], moved[0], moved[0.1], record.settings["nudge"],
+    )  # fmt: skip
 
 
-def accuracy(weights, x, y):
-    return (outputs(weights, x).argmax(-1) == y.argmax(-1)).float().mean(-1)
+@page.claim(
+    "Now {} of the {} labels are random lies.",
+    r"In {} of the {} runs the loss is lowest at $\lambda = {}$, about {} of what it is without decay. The accuracy is highest "
+    "at {} in most. And it moves: from about {} to about {}, up in each of the eight.",
+    "it is lowest at {} to {}, with {} wrong ones at {}: there between {} and {}, without decay between {} and {}.",
+)
+def test_with_wrong_labels_the_best_decay_is_larger_and_accuracy_moves():
+    (clean, loss), (_, right) = digit_outcomes("validation"), digit_outcomes("right")
+    strengths = list(loss)
+    lowest = torch.stack([*loss.values()]).argmin(0)
+    assert ((torch.stack([*right.values()]).argmax(0) == strengths.index(0.03)).sum() > 4).item()
+    assert (right[0.03] > right[0]).all()
+    best = {strengths[k] for k in torch.stack([*clean.values()]).argmin(0)}
+    labels = (study.hundred_digits(0, 20)[1] != study.hundred_digits(0)[1]).any(1)
+    return (
+        labels.sum(), len(labels), (lowest == strengths.index(0.01)).sum(), len(lowest), 0.01,
+        (loss[0.01] / loss[0]).median().item(), 0.03, About(right[0]), About(right[0.03]),
+        min(best), max(best), 20, 0.01, loss[0.01].min(), loss[0.01].max(), loss[0].min(), loss[0].max(),
+    )  # fmt: skip
 
 
-def train(rule, data, decay_biases=True, steps=400, strengths=STRENGTHS):
-    """The page's training: the weights at the end, and the mean validation loss of every tenth step."""
-    generator, K, weights = torch.Generator().manual_seed(0), len(strengths), []
-    for a, b in ((64, 32), (32, 10)):
-        W = 2 * torch.rand(SEEDS, 1, a, b, generator=generator) - 1
-        weights += [W.repeat(1, K, 1, 1) / a**0.5, torch.zeros(SEEDS, K, 1, b)]
-    decay = torch.tensor(strengths).view(K, 1, 1)
-    decays, state, seen = [decay, decay * decay_biases] * 2, [0.0] * 4, []
-    slope = grad(lambda w: losses(w, *data[:2]).sum())
-    for t in range(1, steps + 1):
-        each = zip(weights, slope(weights), state, decays, strict=True)
-        new = [rule(w, g, t, s, lr=1.0, decay=d) for w, g, s, d in each]
-        weights, state = map(list, zip(*new, strict=True))
-        if t % 10 == 0:
-            seen.append(losses(weights, *data[2:]).mean(0))
-    return weights, torch.stack(seen)
-
-
-@pytest.fixture(scope="module")
-def clean():
-    data = load()
-    return data, *train(sgdw, data)
-
-
-@pytest.fixture(scope="module")
-def noisy():
-    data = load(wrong=20)
-    return data, *train(sgdw, data)
-
-
-def test_the_network_and_its_training(clean):
-    (x, y, *unseen), weights, seen = clean
-    assert sum(w[0, 0].numel() for w in weights) == 2410
-    assert losses(weights, x, y)[:, 0].mean().item() == pytest.approx(0.003, abs=0.0005)
-    assert losses(weights, x, y)[:, 2].mean() > 10 * losses(weights, x, y)[:, 0].mean()
-    assert seen[:, 0].argmin() == 8 and seen[8, 0].item() == pytest.approx(0.433, abs=0.003)  # step 90, then it rises
-    assert seen[-1, 0] > seen[8, 0] + 0.02
-
-
-def test_decay_lowers_the_validation_loss_by_a_fifth_and_hardly_moves_accuracy(clean):
-    data, weights, seen = clean
-    loss, right = losses(weights, *data[2:]), accuracy(weights, *data[2:])
-    assert loss.mean(0).tolist() == pytest.approx([0.462, 0.387, 0.372, 0.427, 0.623, 1.405], abs=0.005)
-    assert (loss[:, 2] < loss[:, 0]).all()
-    assert 1 - (loss[:, 2].mean() / loss[:, 0].mean()).item() == pytest.approx(0.20, abs=0.02)
-    assert (loss[:, 4].mean() > loss[:, 0].mean()) and (loss[:, 5].mean() > loss[:, 0].mean())
-    assert right.mean(0).tolist() == pytest.approx([0.889, 0.890, 0.894, 0.893, 0.876, 0.656], abs=0.003)
-    assert right.mean(0).argmax() == 2 and right[:, 2].std().item() == pytest.approx(0.014, abs=0.002)
-
-
-def test_the_norm_falls_and_the_outputs_move_less(clean):
-    data, weights, _ = clean
-    norm = sum((w**2).sum((-1, -2)) for w in weights).sqrt().mean(0)
-    assert norm.tolist() == pytest.approx([13.6, 11.5, 9.9, 8.3, 6.6, 3.8], abs=0.06)
-    nudge = 0.1 * torch.randn(8, 1, 600, 64, generator=torch.Generator().manual_seed(0))
-    moved = (outputs(weights, data[2] + nudge) - outputs(weights, data[2])).norm(dim=-1).mean(-1)
-    assert moved.mean(0)[[0, 2, 5]].tolist() == pytest.approx([3.02, 1.60, 0.29], abs=0.02)
-    assert (moved.diff(dim=1) < 0).all()
-
-
-def test_with_wrong_labels_the_best_decay_is_larger_and_accuracy_moves(noisy):
-    data, weights, _ = noisy
-    loss, right = losses(weights, *data[2:]), accuracy(weights, *data[2:])
-    assert loss.mean(0).argmin() == 3 and loss.mean(0)[[0, 3]].tolist() == pytest.approx([1.44, 0.82], abs=0.01)
-    assert right.mean(0).argmax() == 4 and right.mean(0)[[0, 4]].tolist() == pytest.approx([0.699, 0.792], abs=0.005)
-    assert (right[:, 4] > right[:, 0]).all()
-
-
-def test_stopping_early_loses_on_clean_labels_and_wins_on_wrong_ones(clean, noisy):
-    without, best = clean[2][:, 0].min(), clean[2][-1, 2]
-    assert (without.item(), best.item()) == pytest.approx((0.43, 0.37), abs=0.005)
-    early, final = noisy[2][:, 0], noisy[2][-1]
-    assert early.argmin() == 4 and early.min() < final.min()  # step 50
-    assert (early.min().item(), final.min().item()) == pytest.approx((0.77, 0.82), abs=0.005)
+@page.claim(
+    "in {} of the eight runs it ends below the best moment of the run without it.",
+    "The best moment, between the steps {} and {}, is below the end with $\\lambda = {}$ in {} of the eight runs",
+    "falls until about step {} and then rises to between {} and {}; with a decay of {} it stays between {} and {}.",
+)
+def test_stopping_early_loses_on_clean_labels_and_is_even_on_wrong_ones():
+    record = recorded("weight_decay_digits")
+    curve, strengths, every = record["curve"], record.settings["strengths"], record.settings["every"]
+    clean, noisy = curve[:, 0], curve[:, 1]
+    decayed = clean[:, strengths.index(0.003), -1] < clean[:, 0].amin(1)
+    end = noisy[:, strengths.index(0.01), -1]
+    stopped = noisy[:, 0].amin(1) < end
+    moment = every * (noisy[:, 0].argmin(1) + 1)
+    rise = noisy[:, 0, -1]
+    return (
+        decayed.sum(), moment.min(), moment.max(), 0.01, stopped.sum(),
+        moment.median().item(), rise.min(), rise.max(), 0.01, end.min(), end.max(),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("steps", [1, 10, 100])
 def test_stopping_early_leaves_a_share_along_each_eigenvector(steps):
     lr, h = 0.1, torch.tensor([1.0, 10.0], dtype=FLOAT)
-    path = sweep(
-        gradient_descent, bowl, (0.0, 0.0), steps, lr=lr * 0.5, x=1.0, y=1.0, condition_number=10.0, angle=0.0
-    )[-1, 0]
+    at = {"x": 1.0, "y": 1.0, "condition_number": 10.0, "angle": 0.0}
+    path = sweep(gradient_descent, bowl, (0.0, 0.0), steps, lr=lr * 0.5, **at)[-1, 0]
     torch.testing.assert_close(path, 1 - (1 - lr * 0.5 * h) ** steps, rtol=1e-12, atol=1e-12)
 
 
@@ -397,32 +405,42 @@ def test_stopping_early_is_a_decay_of_one_over_rate_and_steps():
 # Weights, and not biases
 
 
-def test_on_digits_neither_biases_nor_the_form_matter_at_useful_strengths(clean):
-    data, decayed, _ = clean
-    here = losses(decayed, *data[2:])
-    spared = losses(train(sgdw, data, decay_biases=False, strengths=STRENGTHS[2:])[0], *data[2:]) - here[:, 2:]
-    coupled = losses(train(momentum_l2, data, strengths=STRENGTHS[2:4])[0], *data[2:]) - here[:, 2:4]
-    assert (here[:, 0] - here[:, 2]).mean().item() == pytest.approx(0.090, abs=0.003)
-    assert spared[:, :2].mean(0).abs().max() < 0.002 and coupled.mean(0).abs().max() < 0.002
-    assert (spared[:, 3] < 0).all() and spared[:, 3].mean().item() == pytest.approx(-0.036, abs=0.002)
+@page.claim(
+    r"At every useful strength, up to $\lambda = {}$, by less than {} in any run, where the decay itself is worth {} on average:",
+    "whether the decay goes through the average: less than {}.)",
+    "sparing the biases is better in each of the eight runs, by {} to {}.",
+    "it stays at 0 up to a decay of {}. At {} sparing the biases lowers the loss by {} to {}, L2 by about {}.",
+)
+def test_on_digits_neither_biases_nor_the_form_matter_at_useful_strengths():
+    record, strengths = recorded("weight_decay_forms"), recorded("weight_decay_forms").settings["strengths"]
+    useful = strengths.index(0.01) + 1
+    loss, spared, l2 = (record[name] for name in ("decoupled", "spared", "l2"))
+    torch.testing.assert_close(loss, recorded("weight_decay_digits")["validation"][:, 0], rtol=1e-3, atol=0)
+    worth = (loss[:, 0] - loss[:, strengths.index(0.003)]).mean().item()
+    assert (spared[:, -1] < 0).all()
+    gain = (-spared[:, -1]).min(), (-spared[:, -1]).max()
+    return (
+        0.01, Below(spared[:, :useful].abs()), worth, Below(l2[:, :useful].abs()), *gain,
+        0.01, strengths[-1], *gain, About((-l2[:, -1]).median()),
+    )  # fmt: skip
 
 
+@page.claim(
+    "between {} and {} in five draws of {} digits.",
+    "At a decay of 0.1: {} to {} whether the bias decays or not. At a decay of 1: {} to {} where the bias decays, {} to {} where "
+    "it is spared.",
+)
 def test_the_bias_of_a_linear_model_shrinks_as_the_formula_says():
-    split = digits(100, 600, seed=0, dtype=FLOAT)
-    X, X_val = (nn.functional.pad(x - split.x_train.mean(0), (0, 1), value=1.0) for x in (split.x_train, split.x_val))
-    y = split.y_train.double()
-    assert y.mean().item() == pytest.approx(4.36)
-    found = {}
-    for strength in (0.1, 1.0):
-        for own in (0.0, strength):
-            decays = torch.full((65,), strength, dtype=FLOAT)
-            decays[64] = own
-            w = torch.linalg.solve(X.T @ X / 100 + decays.diag(), X.T @ y / 100)
-            assert w[64].item() == pytest.approx(4.36 / (1 + own))
-            error = X_val @ w - split.y_val
-            found[strength, own > 0] = error.square().mean().item()
-            assert own == 0 or error.mean() < -0.3
-    assert list(found.values()) == pytest.approx([5.23, 5.36, 7.53, 12.37], abs=0.01)
+    record = recorded("weight_decay_bias")
+    mean, bias, error = record["mean"], record["bias"], record["error"]  # (seeds, strengths, decayed or spared)
+    shares = shrinkage(1.0, torch.tensor(record.settings["strengths"], dtype=FLOAT))
+    torch.testing.assert_close(bias[:, :, 0], mean[:, None] * shares, rtol=1e-3, atol=0)
+    torch.testing.assert_close(bias[:, :, 1], mean[:, None].expand(5, 2), rtol=1e-3, atol=0)
+    difference = (error[:, 0, 0] - error[:, 0, 1]).sign()
+    assert difference.min() < 0 < difference.max() and (error[:, 1, 0] > 1.4 * error[:, 1, 1]).all()
+    weak, (decayed, spared) = error[:, 0], error[:, 1].T
+    limits = (x for values in (weak, decayed, spared) for x in (values.min(), values.max()))
+    return mean.min(), mean.max(), 100, *limits
 
 
 # What goes wrong
@@ -446,79 +464,71 @@ def test_only_a_parameter_without_a_gradient_is_left_alone():
     assert zero.item() == pytest.approx(0.999) and none.item() == 1
 
 
-@pytest.mark.parametrize("examples", [8, 128])
-def test_a_sum_over_the_batch_divides_the_decay_by_its_size(examples):
-    generator = torch.Generator().manual_seed(0)
-    X, y = (torch.randn(shape, generator=generator, dtype=FLOAT) for shape in ((examples, 4), (examples,)))
-    minimum = {}
-    for name, H, b in (("sum", X.T @ X, X.T @ y), ("mean", X.T @ X / examples, X.T @ y / examples)):
-        for decay in (0.3, 0.3 / examples):
-            minimum[name, decay] = torch.linalg.solve(H + decay * torch.eye(4, dtype=FLOAT), b)
-    torch.testing.assert_close(minimum["sum", 0.3], minimum["mean", 0.3 / examples], rtol=1e-12, atol=0)
+@page.claim(
+    "A loss that is a sum over {} examples has {} times the curvature of their mean, so the same $\\lambda$ is {} times"
+)
+def test_a_sum_over_the_batch_divides_the_decay_by_its_size():
+    for examples in (8, 128):
+        generator = torch.Generator().manual_seed(0)
+        X, y = (torch.randn(shape, generator=generator, dtype=FLOAT) for shape in ((examples, 4), (examples,)))
+        eye = torch.eye(4, dtype=FLOAT)
+        of_sum = torch.linalg.solve(X.T @ X + 0.3 * eye, X.T @ y)
+        of_mean = torch.linalg.solve(X.T @ X / examples + 0.3 / examples * eye, X.T @ y / examples)
+        torch.testing.assert_close(of_sum, of_mean, rtol=1e-12, atol=0)
+    return 128, 128, 128
 
 
-def normalized(seed):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(64, 32, bias=False), nn.BatchNorm1d(32, affine=False), nn.ReLU(), nn.Linear(32, 10))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_before_a_batch_norm_the_size_of_the_weights_has_no_effect_but_on_the_gradient(seed):
-    split, model = digits(100, 600, seed=seed), normalized(seed)
-    W, seen = model[0].weight, []
-    for _ in range(2):
-        model.zero_grad()
-        loss = cross_entropy(model(split.x_train), split.y_train)
-        loss.backward()
-        seen.append((loss.item(), W.grad.norm().item()))
-        assert ((W * W.grad).sum() / W.norm()).abs() < 1e-4 * W.grad.norm()  # the gradient is at right angles to W
-        W.data *= 10
-    (loss, size), (same, small) = seen
-    assert same == pytest.approx(loss, abs=1e-4) and size / small == pytest.approx(10, rel=0.01)
-
-
-def test_decay_before_a_batch_norm_is_a_larger_rate_and_no_gain_here():
+@page.claim(r"So multiply the weights $W$ before it by {}, and the network computes the same.")
+def test_before_a_batch_norm_the_size_of_the_weights_has_no_effect_but_on_the_gradient():
     for seed in range(3):
-        split, norms, unseen = digits(100, 600, seed=seed), [], []
-        for strength in (0.0, 0.01):
-            model = normalized(seed)
-            W, rest = model[0].weight, model[3].parameters()
-            optimizer = Optimizer([{"params": [W], "decay": strength}, {"params": rest, "decay": 0.0}], sgdw, lr=0.5)
-            for _ in range(400):
-                optimizer.zero_grad()
-                cross_entropy(model(split.x_train), split.y_train).backward()
-                optimizer.step()
-            norms.append(W.norm().item())
-            unseen.append(cross_entropy(model.eval()(split.x_val), split.y_val).item())
-        assert norms[0] / norms[1] == pytest.approx(6.9, abs=0.15) and (norms[0] / norms[1]) ** 2 == pytest.approx(
-            48, abs=2
-        )
-        assert unseen[1] > unseen[0] + 0.05
+        split, model = digits(100, 600, seed=seed), study.normalized_network(seed)
+        W, seen = model[0].weight, []
+        for _ in range(2):
+            loss = cross_entropy(model(split.x_train), split.y_train)
+            (slope,) = torch.autograd.grad(loss, W)
+            seen.append((loss.item(), slope.norm().item()))
+            assert ((W * slope).sum() / W.norm()).abs() < 1e-4 * slope.norm()  # the gradient is at right angles to W
+            after = W - 0.1 * slope
+            turned = torch.cosine_similarity(W.flatten().double(), after.flatten().double(), dim=0).acos().item()
+            assert turned == pytest.approx(0.1 * slope.norm().item() / W.norm().item(), rel=0.02)  # η‖∇J‖/‖W‖
+            W.data *= 10
+        (loss, size), (same, small) = seen
+        assert same == pytest.approx(loss, abs=1e-4) and size / small == pytest.approx(10, rel=0.01)
+    return 10
+
+
+@page.claim(
+    r"$\lambda = {}$ for {} steps at $\eta = {}$, makes it {} times shorter and the effective rate about {} times as large",
+    "without decay of the layer before the norm {} to {}, with a decay of {} from {} to {}.",
+)
+def test_decay_before_a_batch_norm_is_a_larger_rate_and_no_gain_here():
+    record = recorded("weight_decay_before_norm")
+    settings, (without, with_decay) = record.settings, record["validation"].T
+    shorter = record["norm"][:, 0] / record["norm"][:, 1]
+    assert (with_decay > without).all()
+    strength = settings["strengths"][1]
+    return (
+        strength, settings["steps"], settings["lr"], shorter, shorter**2,
+        without.min(), without.max(), strength, with_decay.min(), with_decay.max(),
+    )  # fmt: skip
 
 
 # In PyTorch
 
 
-def fit(make_optimizer, shrink=0.0, steps=60):
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 1)).double()
-    optimizer = make_optimizer(model.parameters())
-    for _ in range(steps):
-        x = torch.rand(64, 2, dtype=FLOAT) * 4 - 2
-        optimizer.zero_grad()
-        (model(x).squeeze() - x.prod(dim=1)).square().mean().backward()
-        with torch.no_grad():
-            for p in model.parameters():
-                p.mul_(1 - shrink)
-        optimizer.step()
-    return nn.utils.parameters_to_vector(model.parameters()).detach()
-
-
 def test_the_spellings_in_pytorch():
-    own = {"lr": 0.2, "momentum": 0.9, "decay": 0.02}
+    own, steps = {"lr": 0.2, "momentum": 0.9, "decay": 0.02}, 60
+    sgd = {"lr": 0.02, "momentum": 0.9}
+
+    def fit(make, **settings):
+        return study.fitted_weights(make, steps=steps, **settings)
+
     l2, apart = (fit(lambda p, rule=rule: Optimizer(p, rule, **own)) for rule in (momentum_l2, sgdw))
-    assert (l2 - fit(lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9, weight_decay=0.02))).abs().max() < 1e-12
-    assert (apart - fit(lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9), shrink=0.2 * 0.02)).abs().max() < 1e-12
+    assert (l2 - fit(lambda p: torch.optim.SGD(p, weight_decay=0.02, **sgd))).abs().max() < 1e-12
+    assert (apart - fit(lambda p: torch.optim.SGD(p, **sgd), shrink=0.2 * 0.02)).abs().max() < 1e-12
     assert (l2 - apart).abs().max() > 1e-4
     still = [fit(lambda p, rule=rule: Optimizer(p, rule, **own | {"momentum": 0.0})) for rule in (momentum_l2, sgdw)]
     assert (still[0] - still[1]).abs().max() < 1e-12
+
+
+test_changed_numbers_are_noticed = page.test_of_numbers()
