@@ -123,7 +123,8 @@ class Race(Figure):
             for k, rule in enumerate(self._rules.values())
             for j, x in enumerate(self._surfaces.values())
         ]
-        return "\n".join([*loops, *(_loss(f"s{j}", x.formula) for j, x in enumerate(self._surfaces.values()))])
+        losses = (_loss(f"s{j}", x.formula) for j, x in enumerate(self._surfaces.values()))
+        return "\n".join([*loops, *losses, _outcomes()])
 
     @traitlets.validate("chosen")
     def _chosen_can_race(self, proposal):
@@ -145,7 +146,7 @@ class Race(Figure):
     def standings(self) -> list[Finish]:
         """The chosen rules at their default or their tuned rates, the first to arrive first."""
         found = [self._finish(name) for name in self._in_order()]
-        return sorted(found, key=lambda x: (math.isnan(x.steps), x.steps if x.steps < math.inf else math.inf, x.above))
+        return sorted(found, key=lambda x: (*_standing(x.steps, x.above), x.above))
 
     def _lectures(self) -> list[str]:
         """All rules but those beyond the lecture; all where there are no others."""
@@ -181,10 +182,11 @@ class Race(Figure):
             above = vmap(vmap(surface))(path) - facts["floor"]
             if ((above[-1] <= 1e-6 * self.goal) | (path[-1] == path[-2]).all(dim=-1)).all():
                 break  # and stays there: these do not climb
-        late = ~(above <= self.goal)  # so that NaN is late
-        arrived = (late * torch.arange(1, len(late) + 1)[:, None]).amax(dim=0).double()
+        late = torch.zeros_like(above[-1])
+        for t, x in enumerate(above):
+            late = steps_to_goal(late, t, x, self.goal)
         lost = torch.where(above[-1] < facts["top"], math.inf, math.nan).double()
-        return torch.where(late[-1], lost, arrived), above[-1]
+        return torch.where(late == len(above), lost, late), above[-1]
 
     @property
     def alt(self) -> str:
@@ -214,11 +216,35 @@ class Race(Figure):
         )
 
 
+def steps_to_goal(late, t, above, goal):
+    """After how many steps the loss stays at the goal, if it is `above` the minimum at t, and was there `late` before.
+
+    It stays late as long as it is NaN.
+    """
+    return torch.where(above <= goal, late, t + 1)
+
+
+def standing(steps, above):
+    """(group, order) of a run: those that arrive, by their steps; those on their way, by their loss; those that diverged."""
+    arrived, diverged = steps < math.inf, steps != steps
+    group = torch.where(arrived, 0.0, torch.where(diverged, 2.0, 1.0))
+    return group, torch.where(arrived, steps, torch.where(diverged, 0.0, above))
+
+
+def _standing(steps, above) -> tuple[float, ...]:
+    return tuple(x.item() for x in standing(*(torch.as_tensor(x, dtype=torch.float64) for x in (steps, above))))
+
+
+@functools.cache
+def _outcomes() -> str:
+    return "\n".join(
+        (javascript.of(steps_to_goal, late=(), t=(), above=(), goal=()), javascript.of(standing, steps=(), above=()))
+    )
+
+
 def best(steps: torch.Tensor, above: torch.Tensor) -> int:
     """The run that arrives first; where none arrives, the one that ends lowest; where all diverge, the first."""
-    if steps.isfinite().any():
-        return int(steps.nan_to_num(math.inf).argmin())
-    return int(torch.where(steps.isinf(), above, math.inf).argmin())
+    return min(range(len(steps)), key=lambda k: _standing(steps[k], above[k]))
 
 
 def good_decades(steps: torch.Tensor) -> float:
