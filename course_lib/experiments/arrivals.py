@@ -13,14 +13,23 @@ from course_lib.formulas.surfaces import Surface
 RATES = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 9))  # four a decade
 
 
+def steps_to_goal(late, t, above, goal):
+    """After how many steps the loss stays at the goal, if it is `above` the minimum at t, and was there `late` before.
+
+    It stays late as long as it is NaN.
+    """
+    return torch.where(above <= goal, late, t + 1)
+
+
 def steps_until_it_stays(losses: torch.Tensor, goal: float) -> torch.Tensor:
     """For each run the first step from which on its loss is at the goal or below; infinite if the last one is not.
 
     `losses` has the shape (steps + 1, ...); NaN is not at the goal.
     """
-    late = ~(losses <= goal)
-    steps = torch.arange(1, len(late) + 1).view(-1, *[1] * (late.dim() - 1))
-    return (late * steps).amax(dim=0).double().where(~late[-1], math.inf)
+    late = torch.zeros_like(losses[0])
+    for t, above in enumerate(losses):
+        late = steps_to_goal(late, t, above, goal)
+    return late.where(late < len(losses), math.inf)
 
 
 def arrivals(

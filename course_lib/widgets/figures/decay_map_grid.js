@@ -1,6 +1,8 @@
 // One map of a DecayMap: a cell for each (weight decay, learning rate), its valley, and a cross hair.
 import { axisBottom, axisLeft, scaleLog, select } from "../kit/vendor/d3.js";
-import { make, onArrows, onDrag, power } from "../kit/kit.js";
+import { handle } from "../kit/handle.js";
+import { make, set } from "../kit/kit.js";
+import { digitsOrPower } from "../kit/line_plot.js";
 
 const MARGIN = { top: 22, right: 8, bottom: 38, left: 40 };
 const ROW = 25; // px a learning rate
@@ -26,11 +28,11 @@ export function columns(map, axis) {
   };
 }
 
-/** A map in `parent`. `choose(i, j)` is called with the rate's and the decay's index. Returns { node, resize, paint, cross, say }. */
+/** A map in `parent`. `choose(i, j)` is called with the rate's and the decay's index. Returns { say, resize, paint, cross }. */
 export function decayGrid(parent, name, choose) {
   const box = make(parent, "div", "cf-map");
   const canvas = make(box, "canvas"),
-    node = make(box, "svg", "", { role: "img" });
+    node = make(box, "svg", "", { role: "group" });
   const inside = make(node, "g", "", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
   const back = make(inside, "rect", "cf-glass"),
     outline = make(inside, "path", "cf-measured");
@@ -45,9 +47,6 @@ export function decayGrid(parent, name, choose) {
     halo = make(inside, "path", "cf-valley cf-halo"),
     valley = make(inside, "path", "cf-valley");
   const hair = make(inside, "path", "cf-hair");
-  const ring = make(inside, "g", "cf-start", { tabindex: 0, role: "slider" });
-  make(ring, "circle", "cf-touch", { r: 18 });
-  make(ring, "circle", "cf-ring", { r: 7 });
   let map = null,
     axis = "decay",
     lattice = null,
@@ -68,23 +67,19 @@ export function decayGrid(parent, name, choose) {
     const area = back.getBoundingClientRect();
     pick(Math.floor((area.bottom - event.clientY) / ROW), Math.floor((event.clientX - area.left) / cell()));
   };
-  onDrag(ring, at);
+  const few = (d) => Math.sign(d) * Math.min(3, Math.abs(d));
+  const ring = handle(inside, {
+    label: "",
+    touch: 18,
+    ring: 7,
+    drag: at,
+    arrows: (dx, dy) => pick(now[0] + few(dy), lattice.of(...now) + few(dx)),
+  });
   back.addEventListener("click", at);
-  onArrows(ring, (dx, dy) =>
-    pick(
-      now[0] + Math.sign(dy) * Math.min(3, Math.abs(dy)),
-      lattice.of(...now) + Math.sign(dx) * Math.min(3, Math.abs(dx)),
-    ),
-  );
 
   function frame() {
-    for (const [key, value] of [
-      ["width", width],
-      ["height", height()],
-    ])
-      back.setAttribute(key, value);
-    node.setAttribute("width", width + MARGIN.left + MARGIN.right);
-    node.setAttribute("height", height() + MARGIN.top + MARGIN.bottom);
+    set(back, { width, height: height() });
+    set(node, { width: width + MARGIN.left + MARGIN.right, height: height() + MARGIN.top + MARGIN.bottom });
     Object.assign(canvas.style, {
       left: `${MARGIN.left}px`,
       top: `${MARGIN.top}px`,
@@ -95,18 +90,17 @@ export function decayGrid(parent, name, choose) {
     const span = (k) => lattice.low * 10 ** (k / A_DECADE);
     const across = scaleLog([span(-0.5), span(lattice.count - 0.5)], [0, width]),
       up = scaleLog([map.rates[0] / 10 ** (0.5 / A_DECADE), map.rates.at(-1) * 10 ** (0.5 / A_DECADE)], [height(), 0]);
-    const few = across.ticks().filter(POWERS),
-      short = (v) => (v >= 0.01 && v <= 100 ? String(+v.toPrecision(3)) : power(Math.round(Math.log10(v))));
+    const few = across.ticks().filter(POWERS);
     const stride = Math.ceil(few.length / (width / 34));
     select(axes[0]).call(
       axisBottom(across)
         .tickValues(few.filter((v) => Math.round(Math.log10(v)) % stride === 0))
-        .tickFormat(short)
+        .tickFormat(digitsOrPower)
         .tickSize(4)
         .tickSizeOuter(0),
     );
     select(axes[1]).call(
-      axisLeft(up).tickValues(up.ticks().filter(POWERS)).tickFormat(short).tickSize(4).tickSizeOuter(0),
+      axisLeft(up).tickValues(up.ticks().filter(POWERS)).tickFormat(digitsOrPower).tickSize(4).tickSizeOuter(0),
     );
     titles[0].textContent = axis === "product" ? "η · λ" : "weight decay λ";
     titles[0].setAttribute("x", width + MARGIN.left);
@@ -149,8 +143,7 @@ export function decayGrid(parent, name, choose) {
   }
 
   return {
-    node,
-    ring,
+    say: (words) => node.setAttribute("aria-label", words),
     resize(total) {
       width = total - MARGIN.left - MARGIN.right;
     },
@@ -179,10 +172,8 @@ export function decayGrid(parent, name, choose) {
       now = [i, j];
       const [px, py] = [x(lattice.of(i, j)), y(i)];
       hair.setAttribute("d", `M0,${py}H${width}M${px.toFixed(1)},0V${height()}`);
-      ring.setAttribute("transform", `translate(${px.toFixed(1)},${py})`);
-      ring.setAttribute("aria-label", `${name()}: cell of the map. Arrow keys move it on both maps.`);
-      ring.setAttribute("aria-valuetext", words);
-      ring.setAttribute("aria-valuenow", map.rates[i]);
+      set(ring.node, { "aria-label": `${name()}: cell of the map. Arrow keys move it on both maps.` });
+      ring.place(+px.toFixed(1), py, words, map.rates[i]);
     },
   };
 }

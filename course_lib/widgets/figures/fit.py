@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from torch.func import grad_and_value
+from torch.func import grad, grad_and_value
 
 from course_lib.backends import javascript
+from course_lib.formulas.local_model import curvatures
 from course_lib.formulas.objective import MODELS, line, sine, squared_error, unit
 from course_lib.formulas.rules.descent import gradient_descent
+from course_lib.formulas.second_order import hessian, newton
 from course_lib.formulas.signature import signature
 from course_lib.widgets.kit.controls import control, identifier
 from course_lib.widgets.kit.figure import Figure
@@ -134,17 +136,22 @@ def _objective(model: Callable) -> Callable:
 
 
 def _javascript(name: str, model: Callable, count: int) -> str:
-    """Three functions: the loss; loss, gradient, its length and the next parameters; the prediction for one x."""
+    """The loss; loss, gradient, its length and the next parameters; Newton's step and the smaller curvature; the prediction for one x."""
     objective = _objective(model)
 
     def at(w, x, y, lr):
         gradient, loss = grad_and_value(objective)(w, x, y)
         return loss, gradient, torch.linalg.vector_norm(gradient), gradient_descent(w, gradient, 1, lr=lr)
 
+    def toward_minimum(w, x, y):
+        f = lambda w: objective(w, x, y)
+        return newton(w, grad(f)(w), 1, f), curvatures(hessian(f, w))[0]
+
     data = {"w": (2,), "x": (count,), "y": (count,)}
     parts = (
         javascript.of(objective, f"{name}_loss", **data),
         javascript.of(at, f"{name}_at", **data, lr=()),
+        javascript.of(toward_minimum, f"{name}_newton", **data),
         javascript.of(model, f"{name}_predict", x=(1,), w=(2,)),
     )
     return "\n".join(parts)

@@ -1,22 +1,20 @@
-// The local minima of a surface inside a grid: found among its cells, then refined with the surface's own gradient.
+// The local minima of a surface inside a grid: found among its cells, then refined by Newton's method, which is traced from Python.
 
 const REFINEMENTS = 12;
 
 /**
- * Every cell lower than its eight neighbors, refined by Newton's method: [[x, y], …], the lowest first.
- * `cells` is contour_plot's grid over `domain`, `loss(x, y)` a number, `slope(x, y)` its gradient.
+ * Every cell lower than its eight neighbors, refined: [[x, y], …], the lowest first. `cells` is contourPlot's grid over `domain`,
+ * `loss(x, y)` a number, `newton(x, y)` the next point and the smaller curvature here.
  */
-export function localMinima(cells, domain, loss, slope) {
-  const { values, columns, rows } = cells,
-    [[x0, x1], [y0, y1]] = domain;
-  const found = [],
-    size = (x1 - x0) / columns;
+export function localMinima(cells, domain, loss, newton) {
+  const { values, columns, rows } = cells;
+  const [[x0, x1], [y0, y1]] = domain;
+  const size = (x1 - x0) / columns;
+  const found = [];
   for (let j = 1; j < rows - 1; j++)
-    for (let i = 1; i < columns - 1; i++) {
-      const k = j * columns + i;
-      if (isLowest(values, k, columns))
-        found.push(refine([x0 + (i + 0.5) * size, y1 - ((j + 0.5) * (y1 - y0)) / rows], slope, size));
-    }
+    for (let i = 1; i < columns - 1; i++)
+      if (isLowest(values, j * columns + i, columns))
+        found.push(refine([x0 + (i + 0.5) * size, y1 - ((j + 0.5) * (y1 - y0)) / rows], newton, size));
   const inside = ([a, b]) => a > x0 && a < x1 && b > y0 && b < y1;
   return distinct(
     found.filter((p) => p && inside(p)),
@@ -31,27 +29,14 @@ function isLowest(values, k, columns) {
 }
 
 /** Newton's method from a cell; null where it finds no minimum near it: the cell was a step of a narrow valley. */
-function refine(start, slope, size) {
+function refine(start, newton, size) {
   let [x, y] = start;
   for (let k = 0; k < REFINEMENTS; k++) {
-    const [a, b, d] = curvature(x, y, slope, size * 1e-3),
-      [u, v] = slope(x, y),
-      determinant = a * d - b * b;
-    if (!(determinant > 0 && a > 0)) return null;
-    x -= (d * u - b * v) / determinant;
-    y -= (a * v - b * u) / determinant;
+    const [a, b, curvature] = newton(x, y);
+    if (!(curvature > 0)) return null;
+    [x, y] = [a, b];
   }
   return Math.hypot(x - start[0], y - start[1]) < 12 * size ? [x, y] : null;
-}
-
-/** The Hessian [a, b; b, d] by central differences of the gradient. */
-function curvature(x, y, slope, h) {
-  const [right, left, up, down] = [slope(x + h, y), slope(x - h, y), slope(x, y + h), slope(x, y - h)];
-  return [
-    (right[0] - left[0]) / (2 * h),
-    (right[1] - left[1] + up[0] - down[0]) / (4 * h),
-    (up[1] - down[1]) / (2 * h),
-  ];
 }
 
 /** A long valley has several lowest cells, but one minimum. */

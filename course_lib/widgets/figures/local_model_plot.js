@@ -1,7 +1,7 @@
 // The contours of a loss, over them those of its quadratic model at one point, which fade with the distance, and steps as arrows.
 import { contours, select } from "../kit/vendor/d3.js";
-import { FINE, contourPlot, grid } from "../kit/contour_plot.js";
-import { make, showChosen } from "../kit/kit.js";
+import { contourPlot } from "../kit/contour_plot.js";
+import { make, showChosen, uniqueId } from "../kit/kit.js";
 
 const CELLS = 80,
   ROUND = 52; // of the model's grid along a side, in the picture and about an ellipse
@@ -10,37 +10,25 @@ const NEAR = 0.06; // how far apart they are at least, as a share of the picture
 const REACH = 0.36; // where they have faded, as a share of the picture
 const HEAD = 9; // pixels of an arrow's head
 
-let masks = 0;
-
 /**
  * A plot of the surface `one` in `parent`; `choose([x, y])` is called when the reader moves the point.
- * Returns { plot, name, draw({ w, trail, now, arrows, model }), seen() }.
+ * Returns contourPlot's parts, with draw({ w, trail, now, arrows, model }) of its own.
  */
 export function modelPlot(parent, one, loss, choose) {
-  const plot = contourPlot(parent, one.domain, choose),
-    [[x0, x1], [y0, y1]] = one.domain;
-  const cells = grid(loss, one.domain, FINE);
-  const floor = one.minima.length ? loss(...one.minima[0]) : Math.min(0, cells.lowest);
-  plot.surface(cells, floor, one.minima);
-  const back = plot.node.querySelector(".cf-back"),
-    inside = back.parentNode,
-    ring = inside.querySelector(".cf-start");
-  const clip = inside.querySelector(".cf-contours").getAttribute("clip-path"),
-    id = `cf-fade-${++masks}`;
+  const plot = contourPlot(parent, one.domain, choose, "The point θ. Arrow keys move it.");
+  const [[x0, x1], [y0, y1]] = one.domain;
+  plot.surface(one.name, loss, { minima: one.minima });
+  const id = uniqueId("fade");
   const fade = fading(plot.node.querySelector("defs"), id);
-  ring.setAttribute("aria-label", "The point θ. Arrow keys move it.");
-  const layer = make(inside, "g", "cf-model", { "clip-path": clip }),
-    faded = make(layer, "g", "", { mask: `url(#${id})` });
-  const curves = make(faded, "g", "cf-model-curves"),
-    through = make(faded, "path", "cf-model-through");
+  const layer = plot.layer("cf-model", "ring");
+  const faded = make(layer, "g", "", { mask: `url(#${id})` });
+  const curves = make(faded, "g", "cf-model-curves");
+  const through = make(faded, "path", "cf-model-through");
   const cross = make(layer, "path", "cf-model-flat");
-  ring.before(layer);
-  const over = make(inside, "g", "", { "clip-path": clip });
-  const pixel = ([a, b]) => [((a - x0) / (x1 - x0)) * width, ((y1 - b) / (y1 - y0)) * height];
-  const within = ([a, b]) => a >= x0 && a <= x1 && b >= y0 && b <= y1;
-  let last = null,
-    width = 0,
-    height = 0;
+  const over = plot.layer();
+  const { pixel, inside: within } = plot;
+  const ring = plot.handle.node;
+  let last = null;
 
   function drawModel({ w, now, model }) {
     const part = frameOf(now, w, one.domain),
@@ -81,44 +69,41 @@ export function modelPlot(parent, one, loss, choose) {
           )
         : "",
     );
-    const [cx, cy] = pixel(w),
-      [fx, fy] = pixel(now.stationary),
-      flat = now.kind !== "singular" && within(now.stationary);
+    const [cx, cy] = pixel(w);
+    const [fx, fy] = pixel(now.stationary);
+    const [width, height] = plot.size();
+    const flat = now.kind !== "singular" && within(now.stationary);
     fade(cx, cy, Math.max(REACH * width, flat ? 1.3 * Math.hypot(fx - cx, fy - cy) : 0), width, height);
     cross.setAttribute("d", flat ? `M${fx - 5},${fy - 5}l10,10M${fx - 5},${fy + 5}l10,-10` : "");
   }
 
-  const own = {
-    plot: {
-      ...plot,
-      resize(total) {
-        plot.resize(total);
-        [width, height] = ["width", "height"].map((side) => +back.getAttribute(side));
-        if (last) own.draw(last);
-      },
-    },
-    name: one.name,
-    seen: () => ring.querySelector(".cf-hint")?.remove(),
-    draw(state) {
-      last = state;
-      if (!width) return;
-      const { w, trail, arrows } = state,
-        kept = [Math.min(x1, Math.max(x0, w[0])), Math.min(y1, Math.max(y0, w[1]))];
-      plot.paths([{ color: "var(--cf-fg)", points: [...trail, w], diverged: -1 }], trail.length, kept);
-      ring.classList.toggle("cf-outside", !within(w));
-      ring.setAttribute("aria-valuetext", `x ${showChosen(w[0])}, y ${showChosen(w[1])}`);
-      drawModel(state);
-      select(over)
-        .selectAll("path")
-        .data(arrows)
-        .join("path")
-        .attr("class", "cf-jump")
-        .style("--rule", (a) => a.color)
-        .attr("data-step", (a) => a.name)
-        .attr("d", (a) => (a.end ? arrow(pixel(w), pixel(a.end)) : ""));
+  function draw(state) {
+    last = state;
+    if (!plot.size()[0]) return;
+    const { w, trail, arrows } = state;
+    const kept = [Math.min(x1, Math.max(x0, w[0])), Math.min(y1, Math.max(y0, w[1]))];
+    plot.paths([{ color: "var(--cf-fg)", points: [...trail, w], diverged: -1 }], trail.length, kept);
+    ring.classList.toggle("cf-outside", !within(w));
+    ring.setAttribute("aria-valuetext", `x ${showChosen(w[0])}, y ${showChosen(w[1])}`);
+    drawModel(state);
+    select(over)
+      .selectAll("path")
+      .data(arrows)
+      .join("path")
+      .attr("class", "cf-jump")
+      .style("--rule", (a) => a.color)
+      .attr("data-step", (a) => a.name)
+      .attr("d", (a) => (a.end ? arrow(pixel(w), pixel(a.end)) : ""));
+  }
+
+  return {
+    ...plot,
+    draw,
+    resize(total) {
+      plot.resize(total);
+      if (last) draw(last);
     },
   };
-  return own;
 }
 
 /**

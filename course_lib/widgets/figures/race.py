@@ -13,7 +13,7 @@ from torch.func import vmap
 
 from course_lib.backends import javascript
 from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
-from course_lib.experiments.arrivals import RATES, steps_until_it_stays
+from course_lib.experiments.arrivals import RATES, steps_to_goal, steps_until_it_stays
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas.catalog import GROUPS
 from course_lib.formulas.signature import Range, signature
@@ -118,7 +118,8 @@ class Race(Figure):
             for k, rule in enumerate(self._rules.values())
             for j, x in enumerate(self._surfaces.values())
         ]
-        return "\n".join([*loops, *(_loss(f"s{j}", x.formula) for j, x in enumerate(self._surfaces.values()))])
+        losses = (_loss(f"s{j}", x.formula) for j, x in enumerate(self._surfaces.values()))
+        return "\n".join([*loops, *losses, _outcomes()])
 
     @traitlets.validate("chosen")
     def _chosen_can_race(self, proposal):
@@ -140,7 +141,7 @@ class Race(Figure):
     def standings(self) -> list[Finish]:
         """The chosen rules at their default or their tuned rates, the first to arrive first."""
         found = [self._finish(name) for name in self._in_order()]
-        return sorted(found, key=lambda x: (math.isnan(x.steps), x.steps if x.steps < math.inf else math.inf, x.above))
+        return sorted(found, key=lambda x: (*_standing(x.steps, x.above), x.above))
 
     def _lectures(self) -> list[str]:
         """All rules but those beyond the lecture; all where there are no others."""
@@ -208,11 +209,27 @@ class Race(Figure):
         )
 
 
+def standing(steps, above):
+    """(group, order) of a run: those that arrive, by their steps; those on their way, by their loss; those that diverged."""
+    arrived, diverged = steps < math.inf, steps != steps
+    group = torch.where(arrived, 0.0, torch.where(diverged, 2.0, 1.0))
+    return group, torch.where(arrived, steps, torch.where(diverged, 0.0, above))
+
+
+def _standing(steps, above) -> tuple[float, ...]:
+    return tuple(x.item() for x in standing(*(torch.as_tensor(x, dtype=torch.float64) for x in (steps, above))))
+
+
+@functools.cache
+def _outcomes() -> str:
+    return "\n".join(
+        (javascript.of(steps_to_goal, late=(), t=(), above=(), goal=()), javascript.of(standing, steps=(), above=()))
+    )
+
+
 def best(steps: torch.Tensor, above: torch.Tensor) -> int:
     """The run that arrives first; where none arrives, the one that ends lowest; where all diverge, the first."""
-    if steps.isfinite().any():
-        return int(steps.nan_to_num(math.inf).argmin())
-    return int(torch.where(steps.isinf(), above, math.inf).argmin())
+    return min(range(len(steps)), key=lambda k: _standing(steps[k], above[k]))
 
 
 def _grouped(rules: list[Callable]) -> dict[str, list[Callable]]:

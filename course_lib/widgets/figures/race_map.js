@@ -1,12 +1,14 @@
 // The map of a race: a row for each rule, a column for each rate, the color says how many steps it takes to the goal.
-import { axisBottom, interpolateViridis, scaleLog, select } from "../kit/vendor/d3.js";
-import { make, onArrows, power } from "../kit/kit.js";
+import { axisBottom, scaleLog, select } from "../kit/vendor/d3.js";
+import { keyItem, logShare, ramp, shade } from "../kit/colors.js";
+import { make, onArrows } from "../kit/kit.js";
+import { tenTo } from "../kit/line_plot.js";
 
 const ROW = 26,
   FOOT = 40;
 const SLOWEST = 1000; // steps, at the dark end of the colors
 
-const color = (steps) => interpolateViridis(1 - Math.min(1, Math.log(Math.max(1, steps)) / Math.log(SLOWEST)));
+const color = (steps) => shade(logShare(Math.max(1, steps), 1, SLOWEST));
 
 /**
  * `choose(names)` is called when rules are switched on or off, `pick([rule, column])` when a cell is pressed, `pick([])` when
@@ -21,7 +23,7 @@ export function raceMap(parent, spec, { choose, pick }) {
   const chips = make(whole, "div", "cf-chips"),
     box = make(whole, "div");
   const height = lines.length * ROW;
-  const node = make(box, "svg", "", { role: "img", height: height + FOOT });
+  const node = make(box, "svg", "", { role: "group", height: height + FOOT });
   const back = make(node, "rect", "cf-glass", { height, fill: "none" });
   const cells = make(node, "g"),
     crosses = make(node, "path", "cf-crosses"),
@@ -127,13 +129,7 @@ export function raceMap(parent, spec, { choose, pick }) {
       title.setAttribute("x", width);
       const x = scaleLog([rates[0], rates.at(-1)], [cell() / 2, width - cell() / 2]);
       const powers = x.ticks().filter((v) => Number.isInteger(Math.round(Math.log10(v) * 1e6) / 1e6));
-      select(axis).call(
-        axisBottom(x)
-          .tickValues(powers)
-          .tickFormat((v) => power(Math.round(Math.log10(v))))
-          .tickSize(4)
-          .tickSizeOuter(0),
-      );
+      select(axis).call(axisBottom(x).tickValues(powers).tickFormat(tenTo).tickSize(4).tickSizeOuter(0));
       paint();
     },
     paint(scanned) {
@@ -213,32 +209,22 @@ export function raceMap(parent, spec, { choose, pick }) {
 }
 
 function legend(parent) {
-  const box = make(parent, "div", "cf-race-legend", {
-    role: "img",
-    "aria-label":
-      "Colors: from one step to the goal, bright, to a thousand, dark; gray: not there in time; with a cross: diverged. The dot is the default rate, the frame the best, the line the rates that need at most twice its steps.",
-  });
-  const ramp = make(box, "div", "cf-legend");
-  make(ramp, "span", "cf-ramp").style.background =
-    `linear-gradient(to right, ${Array.from({ length: 9 }, (_, k) => interpolateViridis(1 - k / 8)).join()})`;
-  make(ramp, "span", "cf-scale").append(
-    ...["1", "10", "100", "1000 steps"].map((text) =>
-      Object.assign(document.createElement("span"), { textContent: text }),
-    ),
-  );
-  for (const [name, text] of [
-    ["cf-late", "not in time"],
-    ["cf-lost", "diverges"],
-    ["cf-default", "default"],
-    ["cf-tuned", "best"],
-    ["cf-good", "at most twice its steps"],
-  ]) {
-    const item = make(box, "span", "cf-race-key"),
-      mark = make(item, "svg", "", { width: 16, height: 16, "aria-hidden": "true" });
-    if (name === "cf-default") make(make(mark, "g"), "path", name, { d: "M8,8h0" });
-    else if (name === "cf-good") make(mark, "path", name, { d: "M1,8h14" });
-    else make(mark, "rect", name, { x: 1, y: 1, width: 14, height: 14, rx: name === "cf-tuned" ? 2 : 0 });
-    if (name === "cf-lost") make(mark, "path", "cf-crosses", { d: "M5.5,5.5l5,5M5.5,10.5l5,-5" });
-    item.append(text);
-  }
+  const label =
+    "Colors: from one step to the goal, bright, to a thousand, dark; gray: not there in time; with a cross: diverged. " +
+    "The dot is the default rate, the frame the best, the line the rates that need at most twice its steps.";
+  const box = make(parent, "div", "cf-race-legend", { role: "img", "aria-label": label });
+  ramp(box, { marks: ["1", "10", "100", "1000 steps"] });
+  const square = { x: 1, y: 1, width: 14, height: 14 };
+  const draw = {
+    "cf-late": (mark) => make(mark, "rect", "cf-late", square),
+    "cf-lost"(mark) {
+      make(mark, "rect", "cf-lost", square);
+      make(mark, "path", "cf-crosses", { d: "M5.5,5.5l5,5M5.5,10.5l5,-5" });
+    },
+    "cf-default": (mark) => make(make(mark, "g"), "path", "cf-default", { d: "M8,8h0" }),
+    "cf-tuned": (mark) => make(mark, "rect", "cf-tuned", { ...square, rx: 2 }),
+    "cf-good": (mark) => make(mark, "path", "cf-good", { d: "M1,8h14" }),
+  };
+  const texts = ["not in time", "diverges", "default", "best", "at most twice its steps"];
+  Object.values(draw).forEach((how, k) => keyItem(box, "cf-race-key", texts[k], [16, 16], how));
 }

@@ -54,6 +54,7 @@ class RateMap(Figure):
         controls["momentum"]["range"] |= {"low": y.low, "high": y.high}
         self.spec = {
             "controls": list(controls.values()),
+            "initial": {name: getattr(self, name) for name in controls},
             "start": self._start,
             "steps": STEPS,
             "window": WINDOW,

@@ -1,74 +1,60 @@
 // The map of RateMap: a color for each rate of convergence, the lines of theory, and the ring that chooses a setting.
-import { axisBottom, axisLeft, interpolateViridis, line, scaleLinear, scaleLog, select } from "../kit/vendor/d3.js";
-import { placeOf, valueAt } from "../kit/controls.js";
-import { make, onArrows, onDrag, power, showChosen } from "../kit/kit.js";
+import { axisBottom, axisLeft, line, scaleLinear, scaleLog, select } from "../kit/vendor/d3.js";
+import { SHADES, logShare } from "../kit/colors.js";
+import { exactAt, placeOf, valueAt } from "../kit/controls.js";
+import { handle } from "../kit/handle.js";
+import { make, set, showChosen, write } from "../kit/kit.js";
+import { digitsOrPower } from "../kit/line_plot.js";
 
 const MARGIN = { top: 24, right: 10, bottom: 40, left: 46 };
 const HEIGHT = 346;
 const SLOWEST = 1000; // steps a digit, at the dark end of the colors
+const MOMENTA = [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99]; // marks of the axis
 
 /** Steps until the error has shrunk to a tenth. */
 export const stepsADigit = (rate) => -1 / Math.log10(rate);
 
-const COLORS = Array.from({ length: 256 }, (_, k) => [
-  ...interpolateViridis(1 - k / 255)
-    .match(/\w\w/g)
-    .map((hex) => parseInt(hex, 16)),
-  255,
-]);
-const color = (rate) =>
-  COLORS[Math.round(255 * Math.min(1, Math.max(0, Math.log(stepsADigit(rate)) / Math.log(SLOWEST))))];
+const color = (rate) => [...SHADES[Math.round(255 * logShare(stepsADigit(rate), 1, SLOWEST))], 255];
 
-/** The map in `parent`; `choose({ lr, momentum })` is called when the ring is moved. Returns { node, resize, paint, lines, ring }. */
+/** The map in `parent`; `choose({ lr, momentum })` is called when the ring is moved. Returns { resize, paint, lines, ring, say }. */
 export function rateMap(parent, range, choose) {
   const box = make(parent, "div", "cf-map");
   const canvas = make(box, "canvas");
-  const node = make(box, "svg", "", { role: "img", height: HEIGHT });
+  const node = make(box, "svg", "", { role: "group", height: HEIGHT });
   const inside = make(node, "g", "", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
   const back = make(inside, "rect", "cf-glass");
   const axes = [make(inside, "g", "cf-axis"), make(inside, "g", "cf-axis")];
-  const names = [
-    make(node, "text", "cf-title", { "text-anchor": "end" }),
-    make(node, "text", "cf-title", { x: 4, y: 12 }),
-  ];
-  names[0].textContent = "learning rate η";
-  names[1].textContent = "momentum m";
-  const curves = make(inside, "g", "cf-curves"),
-    words = make(inside, "g", "cf-words");
-  const ring = make(inside, "g", "cf-start", {
-    tabindex: 0,
-    role: "slider",
-    "aria-label": "Setting. Arrow keys move it.",
-  });
-  make(ring, "circle", "cf-touch", { r: 20 });
-  make(ring, "circle", "cf-ring", { r: 8 });
+  const foot = write(node, "text", "cf-title", "learning rate η", { "text-anchor": "end", y: HEIGHT - 6 });
+  write(node, "text", "cf-title", "momentum m", { x: 4, y: 12 });
+  const curves = make(inside, "g", "cf-curves");
+  const words = make(inside, "g", "cf-words");
   const height = HEIGHT - MARGIN.top - MARGIN.bottom;
-  let width = 0,
-    now = [0, 0];
-  const x = (lr) => placeOf(lr, range.lr) * width,
-    y = (m) => (1 - placeOf(m, range.momentum)) * height;
+  let width = 0;
+  let now = [0, 0];
+  const x = (lr) => placeOf(lr, range.lr) * width;
+  const y = (m) => (1 - placeOf(m, range.momentum)) * height;
   const clamp = (u) => Math.min(1, Math.max(0, u));
   const move = (u, v) => {
-    now = [clamp(u), clamp(v)];
+    now = [clamp(u), clamp(v)]; // at once: keys may come faster than frames
     choose({ lr: valueAt(now[0], range.lr), momentum: valueAt(now[1], range.momentum) });
   };
   const at = (event) => {
     const area = back.getBoundingClientRect();
     move((event.clientX - area.left) / area.width, 1 - (event.clientY - area.top) / area.height);
   };
-  onDrag(ring, at);
+  const ring = handle(inside, {
+    label: "Setting. Arrow keys move it.",
+    drag: at,
+    arrows: (dx, dy) => move(now[0] + dx / 100, now[1] + dy / 100),
+  });
   back.addEventListener("click", at);
-  onArrows(ring, (dx, dy) => move(now[0] + dx / 100, now[1] + dy / 100));
 
   return {
-    node,
+    say: (text) => node.setAttribute("aria-label", text),
     resize(total) {
       width = total - MARGIN.left - MARGIN.right;
-      for (const [name, value] of [
-        ["width", width],
-        ["height", height],
-      ])
-        back.setAttribute(name, value);
+      set(back, { width, height });
+      set(foot, { x: total - MARGIN.right });
       node.setAttribute("width", total);
       Object.assign(canvas.style, {
         left: `${MARGIN.left}px`,
@@ -80,13 +66,8 @@ export function rateMap(parent, range, choose) {
       const rates = scaleLog([range.lr.low, range.lr.high], [0, width]),
         decades = Array.from({ length: 6 }, (_, k) => 10 ** (k - 3));
       select(axes[0]).call(
-        axisBottom(rates)
-          .tickValues(decades)
-          .tickFormat((v) => (v >= 0.01 && v <= 100 ? String(v) : power(Math.round(Math.log10(v)))))
-          .tickSize(4)
-          .tickSizeOuter(0),
+        axisBottom(rates).tickValues(decades).tickFormat(digitsOrPower).tickSize(4).tickSizeOuter(0),
       );
-      const ticks = [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99];
       select(axes[1]).call(
         axisLeft(scaleLinear([0, 1], [0, 1]))
           .tickValues([])
@@ -94,7 +75,7 @@ export function rateMap(parent, range, choose) {
       );
       select(axes[1])
         .selectAll(".tick-m")
-        .data(ticks)
+        .data(MOMENTA)
         .join((enter) =>
           enter
             .append("g")
@@ -109,21 +90,14 @@ export function rateMap(parent, range, choose) {
           g.select("line").attr("x2", -4);
           g.select("text").attr("x", -7).attr("dy", "0.32em").attr("text-anchor", "end").text(String);
         });
-      names[0].setAttribute("x", total - MARGIN.right);
-      names[0].setAttribute("y", HEIGHT - 6);
     },
     paint(rate, [columns, rows]) {
       [canvas.width, canvas.height] = [columns, rows];
       const pen = canvas.getContext("2d"),
         image = pen.createImageData(columns, rows);
-      const rates = Array.from(
-        { length: columns },
-        (_, i) => range.lr.low * (range.lr.high / range.lr.low) ** ((i + 0.5) / columns),
-      );
+      const rates = Array.from({ length: columns }, (_, i) => exactAt((i + 0.5) / columns, range.lr));
       for (let j = 0; j < rows; j++) {
-        const m =
-          1 -
-          (1 - range.momentum.low) * ((1 - range.momentum.high) / (1 - range.momentum.low)) ** (1 - (j + 0.5) / rows);
+        const m = exactAt(1 - (j + 0.5) / rows, range.momentum);
         for (let i = 0; i < columns; i++) {
           const value = rate(rates[i], m);
           if (value < 1) image.data.set(color(value), 4 * (j * columns + i)); // diverging settings stay empty
@@ -174,9 +148,7 @@ export function rateMap(parent, range, choose) {
     },
     ring(lr, momentum) {
       now = [placeOf(lr, range.lr), placeOf(momentum, range.momentum)];
-      ring.setAttribute("transform", `translate(${x(lr)},${y(momentum)})`);
-      ring.setAttribute("aria-valuetext", `learning rate ${showChosen(lr)}, momentum ${showChosen(momentum)}`);
-      ring.setAttribute("aria-valuenow", lr);
+      ring.place(x(lr), y(momentum), `learning rate ${showChosen(lr)}, momentum ${showChosen(momentum)}`, lr);
     },
   };
 }

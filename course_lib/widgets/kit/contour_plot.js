@@ -1,14 +1,14 @@
 // The surface as quiet contours, and on it the paths: a ring to drag, a line with fading dots, the current step.
 import { axisBottom, axisLeft, contours, scaleLinear, select } from "./vendor/d3.js";
-import { make, onArrows, onDrag, showChosen } from "./kit.js";
+import { handle } from "./handle.js";
+import { make, set, showChosen, uniqueId, write } from "./kit.js";
 
 const MARGIN = { top: 8, right: 10, bottom: 26, left: 34 };
-export const FINE = 110; // cells of the grid along x
-export const COARSE = 28; // while the surface changes from frame to frame
+const FINE = 110; // cells of the grid along x
+const COARSE = 28; // while the surface changes from frame to frame
+const REST = 150; // ms without a change, then the contours are drawn finely
 const LEVELS = 14;
 const SHADES = 6; // of the dots along a path
-
-let clips = 0;
 
 /** Loss on a grid over the domain, `columns` wide: { values (row by row, from the top), columns, rows, highest, lowest }. */
 export function grid(loss, [[x0, x1], [y0, y1]], columns) {
@@ -59,8 +59,9 @@ function runMarks(parent) {
     gone = make(node, "text", "cf-gone");
   return {
     remove: () => node.remove(),
-    /** `places`: "x,y" in pixels for each step up to the current one; `end`: where the words go, if there are any. */
-    draw(color, places, words, end) {
+    /** `places`: "x,y" in pixels for each step up to the current one; `end`: where the words go, if there are any; `name`: a class. */
+    draw(color, places, words, end, name) {
+      node.setAttribute("class", name);
       node.style.setProperty("--rule", color);
       path.setAttribute("d", `M${places.join("L")}`);
       const dots = shades.map(() => ""),
@@ -77,49 +78,49 @@ function runMarks(parent) {
 }
 
 /**
- * A contour plot in `parent`. `moveStart([x, y])` is called when the reader drags, taps or uses the arrow keys.
- * Returns { resize(width), surface(grid, floor, minima), paths(runs, step, start), node }.
+ * A contour plot in `parent`. `moveStart([x, y])` is called when the reader drags, taps or uses the arrow keys; `label` names
+ * the ring that is dragged. Returns { node, resize(width), surface(key, loss, more), paths(runs, step, start), layer(name, under),
+ * pixel(point), size(), at(event), inside(point), handle, seen(), close(), say(words) }.
  */
-export function contourPlot(parent, domain, moveStart) {
+export function contourPlot(parent, domain, moveStart, label = "Start point. Arrow keys move it.") {
   const [[x0, x1], [y0, y1]] = domain;
-  const x = scaleLinear([x0, x1], [0, 1]),
-    y = scaleLinear([y0, y1], [1, 0]);
-  const node = make(parent, "svg", "cf-contour-plot", { role: "img" });
-  const clip = `cf-clip-${++clips}`;
+  const x = scaleLinear([x0, x1], [0, 1]);
+  const y = scaleLinear([y0, y1], [1, 0]);
+  const node = make(parent, "svg", "cf-contour-plot", { role: "group" });
+  const clip = uniqueId("clip");
   const clipRect = make(make(make(node, "defs"), "clipPath", "", { id: clip }), "rect", "", { x: 1, y: 1 }); // the contours' outer edge stays out
-  const inside = make(node, "g", "", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
-  const back = make(inside, "rect", "cf-back");
-  const levels = make(inside, "g", "cf-contours", { "clip-path": `url(#${clip})` });
-  const crosses = make(inside, "g", "cf-minima");
-  const axes = [make(inside, "g", "cf-axis"), make(inside, "g", "cf-axis")];
-  const drawn = make(inside, "g", "", { "clip-path": `url(#${clip})` });
-  const ring = make(inside, "g", "cf-start", {
-    tabindex: 0,
-    role: "slider",
-    "aria-label": "Start point. Arrow keys move it.",
-  });
-  make(ring, "circle", "cf-touch", { r: 20 });
-  make(ring, "circle", "cf-ring", { r: 8 });
-  const hint = make(ring, "text", "cf-hint", { y: -14, "text-anchor": "middle" });
-  hint.textContent = "drag me";
-  const marks = [];
-  let width = 0,
-    height = 0,
-    last = null,
-    shown = null;
-
+  const whole = make(node, "g", "", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
+  const back = make(whole, "rect", "cf-back");
+  const levels = make(whole, "g", "cf-contours", { "clip-path": `url(#${clip})` });
+  const crosses = make(whole, "g", "cf-minima");
+  const axes = [make(whole, "g", "cf-axis"), make(whole, "g", "cf-axis")];
+  const drawn = make(whole, "g", "", { "clip-path": `url(#${clip})` });
   const at = (event) => {
     const box = back.getBoundingClientRect();
     return [x.invert(event.clientX - box.left), y.invert(event.clientY - box.top)];
   };
+  const ring = handle(whole, {
+    label,
+    drag: (event) => move(at(event)),
+    arrows: (dx, dy) => shown && move([shown[0] + (dx * (x1 - x0)) / 200, shown[1] + (dy * (x1 - x0)) / 200]),
+  });
+  const hint = write(ring.node, "text", "cf-hint", "drag me", { y: -14, "text-anchor": "middle" });
+  const marks = [];
+  let width = 0;
+  let height = 0;
+  let last = null;
+  let shown = null;
+  let refine = 0;
+
+  /** The nearest point of the picture, with the digits that a reader reads. */
   const keep = ([a, b]) => [Math.min(x1, Math.max(x0, a)), Math.min(y1, Math.max(y0, b))].map((v) => +v.toPrecision(3));
   const move = (point) => {
     hint.remove();
-    moveStart((shown = keep(point)));
+    moveStart((shown = keep(point))); // at once: keys may come faster than frames
   };
-  onDrag(ring, (event) => move(at(event)));
+  const pixel = ([a, b]) => [x(a), y(b)];
+  const inside = ([a, b]) => a >= x0 && a <= x1 && b >= y0 && b <= y1;
   back.addEventListener("click", (event) => move(at(event)));
-  onArrows(ring, (dx, dy) => shown && move([shown[0] + (dx * (x1 - x0)) / 200, shown[1] + (dy * (x1 - x0)) / 200]));
 
   function drawSurface() {
     if (!last || !width) return;
@@ -138,63 +139,74 @@ export function contourPlot(parent, domain, moveStart) {
 
   /** Where words about a path stand, in pixels: beside the last point of it that is seen. */
   function exit(points) {
-    const seen = points.filter(([a, b]) => a >= x0 && a <= x1 && b >= y0 && b <= y1);
-    const [a, b] = seen.at(-1) ?? points[0];
-    return [Math.min(width - 130, Math.max(6, x(a) + 8)), Math.min(height - 8, Math.max(16, y(b)))];
+    const [a, b] = pixel(points.filter(inside).at(-1) ?? points[0]);
+    return [Math.min(width - 130, Math.max(6, a + 8)), Math.min(height - 8, Math.max(16, b))];
   }
 
   return {
     node,
+    handle: ring,
+    domain,
+    pixel,
+    inside,
+    at,
+    keep,
+    size: () => [width, height],
+    say: (words) => node.setAttribute("aria-label", words),
+    seen: () => hint.remove(),
+    close() {
+      clearTimeout(refine);
+      node.remove();
+    },
+    /** A group over the contours and inside the frame, below the "minima", the "ring", or nothing; `clipped` or not. */
+    layer(name = "", under = "", clipped = true) {
+      const layer = make(whole, "g", name, clipped ? { "clip-path": `url(#${clip})` } : {});
+      if (under) whole.insertBefore(layer, { minima: crosses, ring: ring.node }[under]);
+      return layer;
+    },
     resize(total) {
       width = total - MARGIN.left - MARGIN.right;
       height = Math.round((width * (y1 - y0)) / (x1 - x0));
       x.range([0, width]);
       y.range([height, 0]);
-      for (const [key, value] of [
-        ["width", total],
-        ["height", height + MARGIN.top + MARGIN.bottom],
-      ])
-        node.setAttribute(key, value);
-      for (const [rect, less] of [
-        [clipRect, 2],
-        [back, 0],
-      ]) {
-        rect.setAttribute("width", width - less);
-        rect.setAttribute("height", height - less);
-      }
-      axes[0].setAttribute("transform", `translate(0,${height})`);
-      select(axes[0]).call(
-        axisBottom(x)
-          .ticks(Math.max(3, width / 80))
-          .tickSize(4)
-          .tickSizeOuter(0),
-      );
-      select(axes[1]).call(
-        axisLeft(y)
-          .ticks(Math.max(3, height / 60))
-          .tickSize(4)
-          .tickSizeOuter(0),
-      );
+      set(node, { width: total, height: height + MARGIN.top + MARGIN.bottom });
+      set(clipRect, { width: width - 2, height: height - 2 });
+      set(back, { width, height });
+      set(axes[0], { transform: `translate(0,${height})` });
+      const ticks = [axisBottom(x).ticks(Math.max(3, width / 80)), axisLeft(y).ticks(Math.max(3, height / 60))];
+      ticks.forEach((axis, k) => select(axes[k]).call(axis.tickSize(4).tickSizeOuter(0)));
       drawSurface();
     },
-    surface(cells, floor, minima) {
-      last = { cells, floor, minima };
-      drawSurface();
+    /**
+     * The contours of `loss(x, y)`: where `key` is new, coarse at once while it changes, fine when it rests. `minima` are crosses;
+     * levels start above `floor`: the loss at the first of them, or the least in the picture if that is below 0.
+     * `see(cells)` may return other cells, minima and floor for the grid. Returns { floor, top }: a run above `top` is lost.
+     */
+    surface(key, loss, { minima = [], floor, coarse = COARSE, see = (cells) => ({ cells }) } = {}) {
+      if (last?.key === key) return last;
+      clearTimeout(refine);
+      const fill = (columns) => {
+        const cells = grid(loss, domain, columns);
+        const ground = floor ?? (minima.length ? loss(...minima[0]) : Math.min(0, cells.lowest));
+        last = { key, minima, floor: ground, top: 10 * (cells.highest - ground), cells, ...see(cells) };
+        drawSurface();
+        return last;
+      };
+      if (last) refine = setTimeout(() => fill(FINE), REST);
+      return fill(last ? coarse : FINE);
     },
     /** `runs`: [{ color, points: [[x, y], …], diverged }]; a run that diverged has points up to that step, the others -1. */
     paths(runs, step, start) {
       shown = start;
       while (marks.length < runs.length) marks.push(runMarks(drawn));
       marks.splice(runs.length).forEach((mark) => mark.remove());
-      runs.forEach(({ color, points, diverged }, k) => {
-        const upto = points.slice(0, step + 1),
-          gone = diverged >= 0 && step >= diverged;
+      runs.forEach(({ color, points, diverged, name = "" }, k) => {
+        const upto = points.slice(0, step + 1);
+        const gone = diverged >= 0 && step >= diverged;
         const places = upto.map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`);
-        marks[k].draw(color, places, gone ? `diverged at step ${diverged}` : "", gone && exit(upto));
+        marks[k].draw(color, places, gone ? `diverged at step ${diverged}` : "", gone && exit(upto), name);
       });
-      ring.setAttribute("transform", `translate(${x(start[0])},${y(start[1])})`);
-      ring.setAttribute("aria-valuetext", `x ${showChosen(start[0])}, y ${showChosen(start[1])}`);
-      ring.setAttribute("aria-valuenow", start[0]);
+      ring.place(x(start[0]), y(start[1]), `x ${showChosen(start[0])}, y ${showChosen(start[1])}`, start[0]);
     },
   };
 }

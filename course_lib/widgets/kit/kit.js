@@ -10,6 +10,23 @@ export function make(parent, tag, className = "", attributes = {}) {
   return node;
 }
 
+/** Set some attributes of an element. */
+export function set(node, attributes) {
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+}
+
+/** Words inside an svg or beside it: `make` with the text. */
+export function write(parent, tag, className, text, attributes = {}) {
+  const node = make(parent, tag, className, attributes);
+  node.textContent = text;
+  return node;
+}
+
+let ids = 0;
+
+/** An id that no other element of the page has; in Jupyter every figure has its own copy of this text, and of `ids`. */
+export const uniqueId = (name) => `cf-${name}-${++ids}-${Math.random().toString(36).slice(2, 8)}`;
+
 const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const MINUS = (text) => text.replace("-", "−");
 

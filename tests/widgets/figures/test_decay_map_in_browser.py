@@ -99,7 +99,7 @@ def test_the_ring_by_mouse_by_tap_and_by_keys_moves_both_maps(show):
         10.0, rel=1e-3
     )
     assert_losses(figure)
-    assert "learning rate" in figure.host.locator("svg[role=img]").first.get_attribute("aria-label")
+    assert "learning rate" in figure.host.locator("svg[aria-label]").first.get_attribute("aria-label")
     assert re.match(r"η = 0.01, λ = 10, η · λ = 0.1: validation loss [\d.]+", ring.get_attribute("aria-valuetext"))
 
 

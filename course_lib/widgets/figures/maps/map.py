@@ -13,7 +13,7 @@ from course_lib.backends.recurrence import hyperparameters, trace_descent, trace
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import Surface
-from course_lib.widgets.figures.maps.map_axes import Axis
+from course_lib.widgets.figures.maps.axis import Axis
 from course_lib.widgets.figures.maps.plane import Plane
 from course_lib.widgets.kit.colors import rule_color
 from course_lib.widgets.kit.controls import control, is_tiny, label, own_control

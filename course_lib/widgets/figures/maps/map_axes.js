@@ -1,12 +1,7 @@
 // The axes of a map. A value stands on its axis stretched: a rate by its logarithm, a decay by that of 1 - x; panning and zooming happen there.
 import { scaleLinear } from "../../kit/vendor/d3.js";
+import { STRETCH } from "../../kit/controls.js";
 import { power, showChosen } from "../../kit/kit.js";
-
-const STRETCH = {
-  linear: { to: (x) => x, back: (z) => z },
-  log: { to: Math.log, back: Math.exp },
-  decay: { to: (x) => -Math.log1p(-x), back: (z) => -Math.expm1(-z) },
-};
 
 /**
  * @typedef {{ name: string, symbol: string, label: string, scale: string, limits: number[], narrowest: number, initial: number[] }} Axis

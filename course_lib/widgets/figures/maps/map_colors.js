@@ -1,5 +1,5 @@
 // What the colors of a map mean, and the legend that says so.
-import { interpolateViridis } from "../../kit/vendor/d3.js";
+import { logShare, ramp, shade } from "../../kit/colors.js";
 import { make, power, showChosen } from "../../kit/kit.js";
 
 const LOSSES = [1e-6, 1e3]; // the ends of the colors for a loss
@@ -20,12 +20,11 @@ export function inks(root) {
   const pen = scratch(),
     style = getComputedStyle(root),
     named = (name) => bits(pen, style.getPropertyValue(name));
-  const ramp = Uint32Array.from({ length: 256 }, (_, k) => bits(pen, interpolateViridis(1 - k / 255)));
+  const table = Uint32Array.from({ length: 256 }, (_, k) => bits(pen, shade(k / 255)));
   const lost = named("--cf-lost"),
     late = named("--cf-late"),
     minima = Array.from({ length: MINIMA }, (_, k) => named(`--cf-minimum-${k}`));
-  const logs = (x, low, high) =>
-    ramp[Math.round(255 * Math.min(1, Math.max(0, Math.log(x / low) / Math.log(high / low))))];
+  const logs = (x, low, high) => table[Math.round(255 * logShare(x, low, high))];
   const views = {
     steps: (f, k, steps) => (f[k] > steps ? late : logs(Math.max(1, f[k]), 1, Math.max(2, steps))),
     loss: (f, k) => logs(Math.max(1e-30, f[k + 1]), ...LOSSES),
@@ -49,9 +48,9 @@ const WARM = [
 export function fates() {
   const pen = scratch(),
     table = (color) => Uint32Array.from({ length: 256 }, (_, k) => bits(pen, color(k / 255)));
-  const cool = table((u) => interpolateViridis(1 - u)),
+  const cool = table(shade),
     warm = table(warmColor);
-  const place = (x, low, high) => Math.round(255 * Math.min(1, Math.max(0, Math.log(x / low) / Math.log(high / low))));
+  const place = (x, low, high) => Math.round(255 * logShare(x, low, high));
   return (steps, floats, pixels) => {
     for (let k = 0, at = 0; at < floats.length; k++, at += 4)
       pixels[k] = floats[at + 3]
@@ -63,8 +62,8 @@ export function fates() {
 /** What these colors mean. */
 export function fatesLegend(parent) {
   const part = make(make(parent, "div", "cf-map-legend"), "div", "cf-map-legend-part");
-  ramp(part, [-2, -1, 0, 1].map(power), "trains: mean loss relative to the first");
-  ramp(part, ["at once", "late"], "diverges", warmGradient);
+  ramp(part, { marks: [-2, -1, 0, 1].map(power), name: "trains: mean loss relative to the first" });
+  ramp(part, { marks: ["at once", "late"], name: "diverges", colors: warmGradient });
 }
 
 /** The color of a share u, as #rrggbb. */
@@ -80,17 +79,6 @@ function warmColor(u) {
 }
 
 const warmGradient = `linear-gradient(to right, ${[0, 0.5, 1].map(warmColor).join()})`;
-const gradient = `linear-gradient(to right, ${Array.from({ length: 9 }, (_, k) => interpolateViridis(1 - k / 8)).join()})`;
-
-function ramp(parent, marks, name, colors = gradient) {
-  const box = make(parent, "div", "cf-legend");
-  make(box, "span", "cf-ramp").style.background = colors;
-  make(box, "span", "cf-scale").append(
-    ...marks.map((text) => Object.assign(document.createElement("span"), { textContent: text })),
-  );
-  make(box, "span", "cf-name").textContent = name;
-}
-
 function chip(parent, color, text) {
   const item = make(parent, "span", "cf-map-key");
   make(item, "span", "cf-map-chip").style.background = `var(${color})`;
@@ -106,12 +94,11 @@ export function legend(parent, views) {
       part.replaceChildren();
       part.classList.toggle("cf-hidden", name !== view);
       if (name === "steps")
-        ramp(
-          part,
-          ["1", showChosen(Math.round(Math.sqrt(steps))), showChosen(steps)],
-          `steps to stay within ${showChosen(goal)}`,
-        );
-      if (name === "loss") ramp(part, [-6, -3, 0, 3].map(power), "loss above the minimum, at the end");
+        ramp(part, {
+          marks: ["1", showChosen(Math.round(Math.sqrt(steps))), showChosen(steps)],
+          name: `steps to stay within ${showChosen(goal)}`,
+        });
+      if (name === "loss") ramp(part, { marks: [-6, -3, 0, 3].map(power), name: "loss above the minimum, at the end" });
       if (name === "minimum")
         minima.forEach(([x, y], k) =>
           chip(part, `--cf-minimum-${k % MINIMA}`, `(${[x, y].map((v) => showChosen(+v.toFixed(1))).join(", ")})`),

@@ -1,7 +1,8 @@
 // The picture of a map with its axes and its ring: drag to move it, wheel or pinch to zoom, the ring to choose a run.
 import { axisBottom, axisLeft, scaleLinear, select } from "../../kit/vendor/d3.js";
+import { handle } from "../../kit/handle.js";
 import { complaint, placeOf, ticks, valueAt, moved, zoomed } from "./map_axes.js";
-import { make, onArrows, onDrag, showChosen } from "../../kit/kit.js";
+import { make, set, showChosen, uniqueId } from "../../kit/kit.js";
 
 const MARGIN = { top: 22, right: 10, bottom: 40, left: 52 };
 const TALL = 0.8; // of its width
@@ -15,8 +16,8 @@ const STILL = 4; // pixels that a press may move and still be a press
 export function mapPlot(parent, axes, { choose, look }) {
   const box = make(parent, "div", "cf-map cf-map-plot");
   const canvas = make(box, "canvas");
-  const node = make(box, "svg", "", { role: "img" });
-  const clip = `cf-map-clip-${Math.random().toString(36).slice(2)}`;
+  const node = make(box, "svg", "", { role: "group" });
+  const clip = uniqueId("map");
   const inside = make(node, "g", "", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
   const back = make(inside, "rect", "cf-glass");
   const clipped = make(make(make(node, "defs"), "clipPath", "", { id: clip }), "rect");
@@ -29,13 +30,6 @@ export function mapPlot(parent, axes, { choose, look }) {
     names[k].textContent = label === symbol ? label : `${label} ${symbol}`;
   });
   const hair = make(inside, "path", "cf-map-hair", { "clip-path": `url(#${clip})` });
-  const ring = make(inside, "g", "cf-start", {
-    tabindex: 0,
-    role: "slider",
-    "aria-label": "Setting of the run. Arrow keys move it; plus and minus zoom the map, 0 shows all of it.",
-  });
-  make(ring, "circle", "cf-touch", { r: 20 });
-  make(ring, "circle", "cf-ring", { r: 8 });
   let width = 0,
     height = 0,
     views = axes.map((axis) => axis.initial),
@@ -62,8 +56,11 @@ export function mapPlot(parent, axes, { choose, look }) {
     fits() && see(axes.map((axis, k) => zoomed(axis, views[k], factor, around[k])));
   const pan = (shares) => fits() && see(axes.map((axis, k) => moved(axis, views[k], shares[k])));
 
-  onDrag(ring, (event) => move(...at(event)));
-  onArrows(ring, (dx, dy) => move(inView(places[0]) + dx / 100, inView(places[1]) + dy / 100));
+  const { node: ring, place: put } = handle(inside, {
+    label: "Setting of the run. Arrow keys move it; plus and minus zoom the map, 0 shows all of it.",
+    drag: (event) => move(...at(event)),
+    arrows: (dx, dy) => move(inView(places[0]) + dx / 100, inView(places[1]) + dy / 100),
+  });
   ring.addEventListener("keydown", ({ key }) => {
     if (key === "+" || key === "=") zoom(1 / 1.25);
     if (key === "-" || key === "_") zoom(1.25);
@@ -125,12 +122,8 @@ export function mapPlot(parent, axes, { choose, look }) {
     resize(total) {
       width = total - MARGIN.left - MARGIN.right;
       height = Math.round(width * TALL);
-      for (const rect of [back, clipped]) {
-        rect.setAttribute("width", width);
-        rect.setAttribute("height", height);
-      }
-      node.setAttribute("width", total);
-      node.setAttribute("height", height + MARGIN.top + MARGIN.bottom);
+      for (const rect of [back, clipped]) set(rect, { width, height });
+      set(node, { width: total, height: height + MARGIN.top + MARGIN.bottom });
       for (const [key, value] of [
         ["left", MARGIN.left],
         ["top", MARGIN.top],
@@ -154,14 +147,13 @@ export function mapPlot(parent, axes, { choose, look }) {
       const exact = setting.map((x, k) => placeOf(axes[k], views[k], x));
       places = exact.map(inView);
       const [u, v] = [places[0] * width, (1 - places[1]) * height];
-      ring.setAttribute("transform", `translate(${u.toFixed(1)},${v.toFixed(1)})`);
       ring.classList.toggle(
         "cf-outside",
         exact.some((x) => !(x > -1e-6 && x < 1 + 1e-6)),
       );
       hair.setAttribute("d", `M0,${v.toFixed(1)}H${width}M${u.toFixed(1)},0V${height}`);
-      ring.setAttribute("aria-valuetext", axes.map((axis, k) => `${axis.label} ${showChosen(setting[k])}`).join(", "));
-      ring.setAttribute("aria-valuenow", setting[0]);
+      const words = axes.map((axis, k) => `${axis.label} ${showChosen(setting[k])}`).join(", ");
+      put(+u.toFixed(1), +v.toFixed(1), words, setting[0]);
     },
   };
 }

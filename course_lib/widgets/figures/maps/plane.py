@@ -3,7 +3,7 @@
 import torch
 import traitlets
 
-from course_lib.widgets.figures.maps.map_axes import Axis
+from course_lib.widgets.figures.maps.axis import Axis
 from course_lib.widgets.kit.adjustable import Adjustable
 
 

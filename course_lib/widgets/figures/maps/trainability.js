@@ -1,4 +1,5 @@
 // Trainability: a network in every pixel, trained on the reader's graphics chip; and the loss of the one at the ring.
+import { headline } from "../../kit/controls.js";
 import { load, make, onResize, show } from "../../kit/kit.js";
 import { lossPlot } from "../../kit/loss_plot.js";
 import { fates, fatesLegend } from "./map_colors.js";
@@ -34,12 +35,9 @@ export async function render({ model, el }) {
   const { root, bar, side } = stage;
   root.classList.add("cf-trained");
   fatesLegend(bar);
-  const box = make(side, "div", "cf-result", { role: "status" });
-  const where = make(box, "span", "cf-label"),
-    number = make(box, "span", "cf-number"),
-    ends = make(box, "span", "cf-note");
-  const lossBox = make(side, "div"),
-    losses = lossPlot(lossBox, "loss, step by step");
+  const result = headline(side, "", { label: "", number: "", note: "" });
+  const lossBox = make(side, "div");
+  const losses = lossPlot(lossBox, "loss, step by step");
   stage.controls(side, "cf-trained-controls");
 
   /** The finished picture in words. */
@@ -57,14 +55,10 @@ export async function render({ model, el }) {
       run = code.train(stage.hyper(), steps, spec.bound),
       when = run.findIndex((z) => !(z <= spec.bound));
     losses.curves([{ color: "var(--cf-own-0)", above: run }], steps, steps, TOP);
-    where.textContent = `at ${stage.where()}`;
-    number.textContent = when >= 0 ? "diverges" : run[steps] < spec.goal ? "trains" : "does not settle low";
-    ends.textContent = when >= 0 ? `at step ${when}` : `loss ${show(run[0])} → ${show(run[steps])}`;
-    box.classList.toggle("cf-diverged", when >= 0);
-    losses.node.setAttribute(
-      "aria-label",
-      `Loss of the network at the ring over ${steps} steps: it ${number.textContent}, ${ends.textContent}.`,
-    );
+    const number = when >= 0 ? "diverges" : run[steps] < spec.goal ? "trains" : "does not settle low";
+    const note = when >= 0 ? `at step ${when}` : `loss ${show(run[0])} → ${show(run[steps])}`;
+    result.show({ label: `at ${stage.where()}`, number, note }, when >= 0);
+    losses.say(`Loss of the network at the ring over ${steps} steps: it ${number}, ${note}.`);
   }
 
   const paint = fates(); // the same colors in the light and in the dark
@@ -75,7 +69,7 @@ export async function render({ model, el }) {
     draw,
     paint: (floats, pixels) => paint(model.get("steps"), floats, pixels),
   });
-  const end = onResize(lossBox, (width) => losses.resize(width));
+  const end = onResize(lossBox, losses.resize);
   return () => {
     end();
     close();

@@ -11,7 +11,7 @@ from course_lib.backends.training import trace_training
 from course_lib.experiments.trainability import LARGEST, Task, of_training, task, train_many
 from course_lib.formulas.signature import Range
 from course_lib.formulas.trainability import training_error, two_rates
-from course_lib.widgets.figures.maps.map_axes import Axis
+from course_lib.widgets.figures.maps.axis import Axis
 from course_lib.widgets.figures.maps.plane import Plane
 from course_lib.widgets.kit.controls import control, label, own_control
 from course_lib.widgets.kit.traits import Whole

@@ -164,7 +164,7 @@ def odd_name(w, g, t, *, lr=0.1, view=1.0):
         (
             lambda: Map(adam, rosenbrock, y="beta1", start=(1, math.nan)),
             ValueError,
-            "start must be two finite numbers, got [1.0, nan].",
+            "start must be two finite numbers, got [1, nan].",
         ),
         (
             lambda: Map(adam, rosenbrock, y="beta1", steps=0),

@@ -1,25 +1,19 @@
 """The axes of a map: a name, a range, a scale, and how far the range may go."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from course_lib.formulas.signature import Range
 from course_lib.widgets.kit.controls import label, symbol
+from course_lib.widgets.kit.scales import SCALES
 
 SMALLEST = 1e-12  # on a logarithmic axis
 LARGEST = 1e6
 NEAREST = 1e-6  # to what a value must stay below: a decay to 1, of which float32 holds 7 digits
 NARROWEST = 1e-4  # of an axis, in decades or relative to its values: below, neighbors are one number in float32
-
-# Where a value stands on an axis before it is stretched, and back.
-_STRETCH: dict[str, tuple[Callable, Callable]] = {
-    "linear": (lambda x: x, lambda z: z),
-    "log": (torch.log, torch.exp),
-    "decay": (lambda x: -torch.log1p(-x), lambda z: -torch.expm1(-z)),
-}
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class Axis:
 
     def centers(self, bounds: Sequence[float], cells: int) -> torch.Tensor:
         """The values in the middle of `cells` equal cells of the axis, in float64."""
-        stretch, back = _STRETCH[self.scale]
+        stretch, back = SCALES[self.scale]
         low, high = stretch(torch.tensor(bounds, dtype=torch.float64))
         return back(low + (torch.arange(cells, dtype=torch.float64) + 0.5) / cells * (high - low))
 
