@@ -47,6 +47,51 @@ def test_the_defaults():
     return ours["lr"], *theirs["betas"], ours["eps"], ours["lr"]
 
 
+# What the figures begin with: cheap, so that a changed setting is noticed at once
+
+
+@page.claim(
+    r"by $\eta = {}$ in each coordinate, from $({}, {})$ to", "it has hardly left the start in $x$ after {} steps."
+)
+def test_the_first_figure(page):
+    fig = page.figure(0)
+    assert fig.unit == 1 and fig.condition_number == 10 and fig.angle == 0
+    assert fig.spec["domain"] == [[-2.5, 2.5], [-1.6, 1.6]]
+    return fig.lr, *fig.start, fig.steps
+
+
+@page.claim(r"Both rules have $\eta = {}$. Which one is closer to the minimum after 20 steps? Which one is after {}?")
+def test_the_second_and_third_figure(page):
+    assert page.figure(1).steps == 80
+    fig = page.figure(2)
+    return fig.lr, fig.steps
+
+
+@page.claim(
+    "Each pixel is a run of {} steps on Rosenbrock's valley.", r"With $\eta = {}$ Adam may go {} in each step, and yet {} steps are not enough.",
+    r"Drag $\beta_2$ to {}.",
+)  # fmt: skip
+def test_the_map_s_settings(page):
+    fig = page.figure(3)
+    assert [*fig.x_range, *fig.y_range] == [0.01, 4, 0, 0.99] and fig.start == [-1.2, 1.0]
+    return fig.steps, fig.lr, fig.lr, fig.steps, 0.99
+
+
+@page.claim("here is the loss after {} steps for each pair", "The ring is at the defaults, {} and {}.",
+            "Which way does this border move with {} steps, and how far?")  # fmt: skip
+def test_the_second_map_s_settings(page):
+    fig = page.figure(5)
+    assert [*fig.x_range, *fig.y_range] == [0, 0.9999, 0, 0.99] and fig.lr == 0.1 and fig.view == "loss"
+    return fig.steps, fig.beta2, fig.beta1, 2 * fig.steps
+
+
+@page.claim(r"Here $\beta_2 = {}$, so that {} steps show it.")
+def test_the_settings_of_the_run_that_does_not_rest(page):
+    fig = page.figure(4)
+    assert fig.eps == 1e-8
+    return fig.beta2, fig.steps
+
+
 # The same path in any unit
 
 
@@ -56,7 +101,7 @@ def test_the_defaults():
     r"by $\eta = {}$ in each coordinate, from $({}, {})$ to $({}, {})$. The gradient itself is {} times as steep in $y$ as in $x$.",
     "At {} it diverges; at {} it has hardly left the start in $x$ after {} steps. Adam's path stays where it is, to within a millionth;",
 )  # fmt: skip
-def test_adam_does_not_see_the_unit_of_the_loss_and_momentum_does(page):
+def test_adam_does_not_see_the_unit_of_the_loss_and_momentum_does():
     fig = page.figure(0)
     paths, first = {}, fig.path["adam"][1]
     torch.testing.assert_close(
@@ -100,7 +145,7 @@ def test_adam_does_not_see_the_condition_number_until_the_valley_is_turned():
     r"What do you expect at $\beta_1 = 0$?",
     "$y$ crosses zero at step {}, and its step turns at step {}: $m$ has to be outvoted",
 )
-def test_what_the_watched_run_shows(page):
+def test_what_the_watched_run_shows():
     fig = page.figure(1)
     path = fig.path
     steps = path.diff(dim=0) / fig.lr
@@ -214,7 +259,7 @@ def test_without_corrections_it_is_adam_with_another_schedule():
     r"At $\beta_2 = {}$ the first step is right, since",
     "the twelfth is still {} times too long.",
 )
-def test_the_two_paths_of_the_figure(page):
+def test_the_two_paths_of_the_figure():
     fig = page.figure(2)
     ours, theirs = fig.path["adam"], fig.path["uncorrected"]
     losses = fig.losses
@@ -326,16 +371,6 @@ def test_adam_forgives_a_wrong_rate_more_often():
 # What a wrong rate looks like
 
 
-@page.claim(
-    "Each pixel is a run of {} steps on Rosenbrock's valley.", r"With $\eta = {}$ Adam may go {} in each step, and yet {} steps are not enough.",
-    r"Drag $\beta_2$ to {}.",
-)  # fmt: skip
-def test_the_map_s_settings(page):
-    fig = page.figure(3)
-    assert [*fig.x_range, *fig.y_range] == [0.01, 4, 0, 0.99] and fig.start == [-1.2, 1.0]
-    return fig.steps, fig.lr, fig.lr, fig.steps, 0.99
-
-
 @functools.cache
 def map_of_adam(beta2=0.999):
     """The rates and memories of the page's map, and how its runs end."""
@@ -436,13 +471,6 @@ def test_a_large_epsilon_makes_adam_momentum():
     return 60, 60, 1e-8, small[0], 1e-3, *large
 
 
-@page.claim(r"Here $\beta_2 = {}$, so that {} steps show it.")
-def test_the_settings_of_the_run_that_does_not_rest(page):
-    fig = page.figure(4)
-    assert fig.eps == 1e-8
-    return fig.beta2, fig.steps
-
-
 @page.claim(
     r"at $t = 1$ {} times as much | TensorFlow, Keras",
     "It returns: from below ${}$ at step {} to {} at step {}.",
@@ -488,14 +516,6 @@ def test_the_map_shows_these_losses():
     beta2, _, loss = memories(200)
     shown, computed = (x[beta2 > 0.99] for x in (fig.values(100, 20).above, loss))
     torch.testing.assert_close(shown, computed, rtol=0.02, atol=1e-5)  # elsewhere rounding grows
-
-
-@page.claim("here is the loss after {} steps for each pair", "The ring is at the defaults, {} and {}.",
-            "Which way does this border move with {} steps, and how far?")  # fmt: skip
-def test_the_second_map_s_settings(page):
-    fig = page.figure(5)
-    assert [*fig.x_range, *fig.y_range] == [0, 0.9999, 0, 0.99] and fig.lr == 0.1 and fig.view == "loss"
-    return fig.steps, fig.beta2, fig.beta1, 2 * fig.steps
 
 
 @page.claim(

@@ -26,7 +26,7 @@ def rmsprop_follow(seed, *, times=(30, 100, 300, 1000, 3000, 10_000), runs=1000)
 
 
 def scheduled_losses(factor, lr=0.2, steps=400):
-    """RMSprop on (x² + 20 y²) / 2 with a schedule: the loss before each step."""
+    """The loss before each step of RMSprop with a schedule."""
     w = nn.Parameter(torch.tensor([-2.2, 1.2], dtype=torch.float64))
     optimizer = Optimizer([w], rmsprop, lr=lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

@@ -36,11 +36,16 @@ def adam_with_its_rate(w, g, t, m=0.0, v=0.0, rate=0.1, *, lr=0.1, beta1=0.9, be
     return w, m, v, lr / ((v / (1 - beta2**t)).sqrt() + eps)
 
 
-def uncorrected(w, g, t, m=0.0, v=0.0, *, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8):
+# fmt: off
+def uncorrected(
+    w, g, t, m=0.0, v=0.0, *,
+    lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8,
+):
     """Adam without its two corrections."""
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g**2
     return w - lr * m / (v.sqrt() + eps), m, v
+# fmt: on
 
 
 # How long a step is
