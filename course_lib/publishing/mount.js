@@ -1,4 +1,5 @@
-// Mounts the figures of a built page: the same ES module that anywidget runs in Jupyter, with a model that has no kernel.
+// Mounts the figures of a built page: the same ES module that anywidget runs in Jupyter, with a model that has no
+// kernel.
 // A classic script, and the module as text in window.courseFigures, because browsers load no ES module from file://.
 (() => {
   "use strict";

@@ -28,7 +28,10 @@ export function columns(map, axis) {
   };
 }
 
-/** A map in `parent`. `choose(i, j)` is called with the rate's and the decay's index. Returns { say, resize, paint, cross }. */
+/**
+ * A map in `parent`. `choose(i, j)` is called with the rate's and the decay's index. Returns { say, resize, paint,
+ * cross }.
+ */
 export function decayGrid(parent, name, choose) {
   const box = make(parent, "div", "cf-map");
   const canvas = make(box, "canvas"),
@@ -60,7 +63,8 @@ export function decayGrid(parent, name, choose) {
   /** The cell of this rate that is nearest to a column. */
   const pick = (i, column) => {
     const row = clamp(i, map.rates.length - 1);
-    now = [row, clamp(lattice.at(row, column), map.decays[row].length - 1)]; // for the next key, which may come before the next frame
+    // for the next key, which may come before the next frame
+    now = [row, clamp(lattice.at(row, column), map.decays[row].length - 1)];
     choose(...now);
   };
   const at = (event) => {

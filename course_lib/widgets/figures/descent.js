@@ -1,4 +1,5 @@
-// Descent: a rule walks on a surface. State: start, steps, step (of the scrubber) and one trait for each hyperparameter.
+// Descent: a rule walks on a surface. State: start, steps, step (of the scrubber) and one trait for each
+// hyperparameter.
 import { contourPlot } from "../kit/contour_plot.js";
 import { headline, scrubber } from "../kit/controls.js";
 import { make, show, write } from "../kit/kit.js";
@@ -88,7 +89,10 @@ function resultRow(parent, run) {
   };
 }
 
-/** The plots of what the rules remember, side by side: { node, resize(width), draw(read, step) } with `read(key, column)`. */
+/**
+ * The plots of what the rules remember, side by side: { node, resize(width), draw(read, step) } with `read(key,
+ * column)`.
+ */
 function statePanels(parent, watched) {
   const node = make(parent, "div", "cf-states");
   node.hidden = !watched.length;

@@ -15,7 +15,10 @@ function axisFor(numbers) {
   return { y: [low - margin, high + margin], yLog: false, yFormat: showChosen, yTicks: 3 };
 }
 
-/** One plot in `parent`. Returns { resize(width), draw(series, step), node }; `series` has an array of numbers a coordinate. */
+/**
+ * One plot in `parent`. Returns { resize(width), draw(series, step), node }; `series` has an array of numbers a
+ * coordinate.
+ */
 export function statePlot(parent, title, color) {
   const plot = linePlot(parent, {
     title,

@@ -23,7 +23,10 @@ function widened(values, room) {
   return [low - more, high + more];
 }
 
-/** `moved(k, x, y)` is called while point k is dragged. Returns { say, frame(x, y), holds(x, y), resize(width), draw(x, y, predict) }. */
+/**
+ * `moved(k, x, y)` is called while point k is dragged. Returns { say, frame(x, y), holds(x, y), resize(width), draw(x,
+ * y, predict) }.
+ */
 export function dataPlot(parent, moved) {
   const plot = linePlot(parent, { title: "data y and prediction f(x; θ)", ...OPTIONS });
   const id = uniqueId("data");
@@ -41,7 +44,8 @@ export function dataPlot(parent, moved) {
 
   const move = (k, a, b) => {
     const to = [a, b].map((value, i) => +Math.min(domains[i][1], Math.max(domains[i][0], value)).toPrecision(3));
-    shown = shown.map((row, i) => row.map((v, j) => (j === k ? to[i] : v))); // at once: keys may come faster than frames
+    // at once: keys may come faster than frames
+    shown = shown.map((row, i) => row.map((v, j) => (j === k ? to[i] : v)));
     moved(k, ...to);
   };
   const place = (event) => {

@@ -1,10 +1,11 @@
-// The local minima of a surface inside a grid: found among its cells, then refined by Newton's method, which is traced from Python.
+// The local minima of a surface inside a grid: found among its cells, then refined by Newton's method, which is traced
+// from Python.
 
 const REFINEMENTS = 12;
 
 /**
- * Every cell lower than its eight neighbors, refined: [[x, y], …], the lowest first. `cells` is contourPlot's grid over `domain`,
- * `loss(x, y)` a number, `newton(x, y)` the next point and the smaller curvature here.
+ * Every cell lower than its eight neighbors, refined: [[x, y], …], the lowest first. `cells` is contourPlot's grid over
+ * `domain`, `loss(x, y)` a number, `newton(x, y)` the next point and the smaller curvature here.
  */
 export function localMinima(cells, domain, loss, newton) {
   const { values, columns, rows } = cells;

@@ -1,4 +1,5 @@
-// The loss surface of Fit: contours that enclose areas, the minima with their losses, the direction and the length of one step.
+// The loss surface of Fit: contours that enclose areas, the minima with their losses, the direction and the length of
+// one step.
 import { contourPlot } from "../kit/contour_plot.js";
 import { make, set, show, showChosen, write } from "../kit/kit.js";
 import { localMinima } from "./fit_minima.js";
@@ -8,7 +9,9 @@ const MOVING = 56; // cells along θ₀ while a data point is dragged
 const ARROW = 36; // pixels that the gradient's direction takes at least
 const FLAT = 1e-9; // a gradient too short to have a direction
 
-/** The plot in `parent`: contourPlot's parts, with contours(key, { loss, newton }) and draw(trail, state) of its own. */
+/**
+ * The plot in `parent`: contourPlot's parts, with contours(key, { loss, newton }) and draw(trail, state) of its own.
+ */
 export function parameterPlot(parent, domain, choose) {
   const plot = contourPlot(parent, domain, choose, "Parameters θ. Arrow keys move them.");
   const [[x0, x1], [y0, y1]] = domain;
@@ -65,8 +68,8 @@ export function parameterPlot(parent, domain, choose) {
 }
 
 /**
- * The grid as contourPlot wants it, so that its levels enclose areas which grow as the squares of 1, 2, 3, …: ellipses at equal
- * distances in a bowl, and also on a plateau with dents every contour has something to say.
+ * The grid as contourPlot wants it, so that its levels enclose areas which grow as the squares of 1, 2, 3, …: ellipses
+ * at equal distances in a bowl, and also on a plateau with dents every contour has something to say.
  */
 function byArea(cells) {
   const order = Float64Array.from(cells.values).sort();

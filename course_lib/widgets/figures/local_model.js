@@ -10,7 +10,10 @@ const TRAITS = ["surface", "w", "trail", "damping", "lr", "gradient_lr", "direct
 const FAR = 1e6; // a step that ends beyond leads nowhere
 const LONGEST_TRAIL = 200;
 
-/** @typedef {{ name: string, label: string, domain: number[][], w: number[], gradient_lr: number, minima: number[][] }} Surface */
+/**
+ * @typedef {{ name: string, label: string, domain: number[][], w: number[], gradient_lr: number, minima: number[][] }}
+ * Surface
+ */
 
 export const render = live({
   label: "A loss and its quadratic model at one point",

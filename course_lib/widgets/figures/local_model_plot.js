@@ -1,4 +1,5 @@
-// The contours of a loss, over them those of its quadratic model at one point, which fade with the distance, and steps as arrows.
+// The contours of a loss, over them those of its quadratic model at one point, which fade with the distance, and steps
+// as arrows.
 import { contours, select } from "../kit/vendor/d3.js";
 import { contourPlot } from "../kit/contour_plot.js";
 import { make, showChosen, uniqueId } from "../kit/kit.js";
@@ -107,9 +108,9 @@ export function modelPlot(parent, one, loss, choose) {
 }
 
 /**
- * Which levels of the model are drawn, and the window in which they are sought: `place(u, v)` for u and v from 0 to 1. Ellipses
- * about a stationary point have a window along their axes, so that the thinnest one is as round in it as a circle; hyperbolas,
- * and curves whose center is far away, have the picture.
+ * Which levels of the model are drawn, and the window in which they are sought: `place(u, v)` for u and v from 0 to 1.
+ * Ellipses about a stationary point have a window along their axes, so that the thinnest one is as round in it as a
+ * circle; hyperbolas, and curves whose center is far away, have the picture.
  */
 function frameOf(
   { loss, slope, kind, curvatures, axis: [ex, ey], stationary: [cx, cy], stationary_loss },

@@ -7,7 +7,10 @@ const OPTIONS = { height: 214, top: 40, right: 12, bottom: 36, left: 52, foot: "
 const POINTS = 160;
 const FURTHEST = 8; // the axis goes no further, in steps
 
-/** The plot in `parent`. Returns { say, resize(width), draw({ along, flat, bend, loss, promised, reached, color, name }), empty(words) }. */
+/**
+ * The plot in `parent`. Returns { say, resize(width), draw({ along, flat, bend, loss, promised, reached, color, name
+ * }), empty(words) }.
+ */
 export function sectionPlot(parent) {
   const plot = linePlot(parent, { ...OPTIONS, name: "cf-loss-plot cf-section" });
   const { inside, height } = plot;
@@ -28,7 +31,8 @@ export function sectionPlot(parent) {
 
   function drawCurves({ along, color }, { x, y }) {
     const [bottom, top] = y.domain();
-    const pixel = (z) => y(Math.min(top + 9 * (top - bottom), Math.max(bottom - 9 * (top - bottom), z))).toFixed(1); // finite, however high
+    // finite, however high
+    const pixel = (z) => y(Math.min(top + 9 * (top - bottom), Math.max(bottom - 9 * (top - bottom), z))).toFixed(1);
     const points = samples(along, x.domain());
     const curve = (k) =>
       line(

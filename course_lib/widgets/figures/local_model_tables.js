@@ -1,4 +1,5 @@
-// What stands beside LocalModel's plots: the key, the losses of the steps, the eigenvalues, the length of the gradient on the walk.
+// What stands beside LocalModel's plots: the key, the losses of the steps, the eigenvalues, the length of the gradient
+// on the walk.
 import { keyItem } from "../kit/colors.js";
 import { make, show } from "../kit/kit.js";
 

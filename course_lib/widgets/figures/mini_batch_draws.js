@@ -11,7 +11,9 @@ function uniform(seed) {
   };
 }
 
-/** A function that gives the next batch of B of the indices 0 … N - 1: "in sequence", "shuffled" or "with replacement". */
+/**
+ * A function that gives the next batch of B of the indices 0 … N - 1: "in sequence", "shuffled" or "with replacement".
+ */
 export function batches(N, B, sampling, seed) {
   const draw = uniform(seed),
     order = Array.from({ length: N }, (_, k) => k);

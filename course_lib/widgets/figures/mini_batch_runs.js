@@ -7,7 +7,10 @@ const FAR = 50; // a run that gets so far from the minimum has diverged
 const SMALLEST = 1e-6; // of the losses above the minimum that are drawn
 const MARKS = 400; // of a run whose loss is drawn
 
-/** @typedef {{ name: string, key: string, x: number[][], y: number[], minimum: number[], lowest: number, covariance: number[] }} Problem */
+/**
+ * @typedef {{ name: string, key: string, x: number[][], y: number[], minimum: number[], lowest: number, covariance:
+ * number[] }} Problem
+ */
 
 /** The mean of the examples' losses. */
 export function fullLoss(code, { key, x, y }, a, b) {
@@ -41,7 +44,10 @@ export function runs(spec, code, problem, state) {
   });
 }
 
-/** A run within its budget: its points, examples used after each, losses above the minimum at `marks`, where it diverged (-1: nowhere), its end's distance. */
+/**
+ * A run within its budget: its points, examples used after each, losses above the minimum at `marks`, where it diverged
+ * (-1: nowhere), its end's distance.
+ */
 function descend(code, problem, B, { start, lr, sampling, budget, steps, epochs, seed }) {
   const N = problem.y.length;
   const next = batches(N, B, sampling, seed);

@@ -164,7 +164,10 @@ export const render = live({
   },
 });
 
-/** The traced loops of all rules on all surfaces arrive compressed: they are ten times as long as everything else in the page. */
+/**
+ * The traced loops of all rules on all surfaces arrive compressed: they are ten times as long as everything else in the
+ * page.
+ */
 function inflate(text) {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
@@ -180,7 +183,7 @@ function words(run, { goal, steps }) {
 /** The order of arrival in words; returns a function of (results, state). */
 function standings(parent) {
   write(parent, "div", "cf-race-head", "steps to the goal (gray: the loss)");
-  const node = make(parent, "ol", "cf-standings", { role: "status" });
+  const node = make(make(parent, "div", "", { role: "status" }), "ol", "cf-standings"); // a list with a role is no list
   const rows = [];
   return (results, { goal, steps }) => {
     while (rows.length < results.length) {

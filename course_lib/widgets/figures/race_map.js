@@ -11,8 +11,8 @@ const SLOWEST = 1000; // steps, at the dark end of the colors
 const color = (steps) => shade(logShare(Math.max(1, steps), 1, SLOWEST));
 
 /**
- * `choose(names)` is called when rules are switched on or off, `pick([rule, column])` when a cell is pressed, `pick([])` when
- * it is let go. Returns { box, resize(width), paint(rows), mark(chosen, rows, picked), say(words) }.
+ * `choose(names)` is called when rules are switched on or off, `pick([rule, column])` when a cell is pressed,
+ * `pick([])` when it is let go. Returns { box, resize(width), paint(rows), mark(chosen, rows, picked), say(words) }.
  */
 export function raceMap(parent, spec, { choose, pick }) {
   const lines = spec.groups.flatMap((group) => [{ group }, ...group.rules.map((name) => ({ name }))]);
@@ -43,7 +43,8 @@ export function raceMap(parent, spec, { choose, pick }) {
   const note = make(whole, "p", "cf-note cf-race-say");
   let width = 0,
     now = { chosen: [], rows: {}, picked: [] };
-  let wanted = []; // the rules in the race; this and now.picked change at once, as the next key may come before the next frame
+  // the rules in the race; this and now.picked change at once, as the next key may come before the next frame
+  let wanted = [];
   const take = (picked) => pick((now.picked = picked)),
     turn = (names) => choose((wanted = names));
   const cell = () => width / rates.length,

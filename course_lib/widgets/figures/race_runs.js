@@ -1,8 +1,8 @@
 // How runs of a race went, who is ahead, and how a scan of hundreds of them leaves the page free.
 
 /**
- * @typedef {{ steps: number, above: number, lost: number }} Run steps until it stays at the goal, or Infinity; loss above the
- *   minimum at the end; the step at which it diverged, or -1
+ * @typedef {{ steps: number, above: number, lost: number }} Run steps until it stays at the goal, or Infinity; loss
+ * above the minimum at the end; the step at which it diverged, or -1
  */
 
 const SLICE = 9; // ms of a frame that a scan may take
@@ -20,7 +20,10 @@ export function outcome(code, rows, stride, { floor, top }, goal) {
 
 const standing = (code, run) => code.standing(run.lost >= 0 ? NaN : run.steps, run.above);
 
-/** A comparison for sorting: first those that arrive, by their steps; then those on their way, by their loss; then those that diverged. */
+/**
+ * A comparison for sorting: first those that arrive, by their steps; then those on their way, by their loss; then those
+ * that diverged.
+ */
 export const compare = (code) => (a, b) => {
   const [[group, order], [other, more]] = [standing(code, a), standing(code, b)];
   return group - other || order - more || a.above - b.above;
@@ -36,8 +39,8 @@ export function best(code, row) {
 }
 
 /**
- * Work through the generator `job()` in slices between frames, then `done(result)`. What is asked for while it works begins when
- * it is through, so that a drag never starves it and the last picture stays until the next one is complete.
+ * Work through the generator `job()` in slices between frames, then `done(result)`. What is asked for while it works
+ * begins when it is through, so that a drag never starves it and the last picture stays until the next one is complete.
  */
 export function inSlices(job, done, busy) {
   let frame = 0;

@@ -16,7 +16,10 @@ export const stepsADigit = (rate) => -1 / Math.log10(rate);
 
 const color = (rate) => [...SHADES[Math.round(255 * logShare(stepsADigit(rate), 1, SLOWEST))], 255];
 
-/** The map in `parent`; `choose({ lr, momentum })` is called when the ring is moved. Returns { resize, paint, lines, ring, say }. */
+/**
+ * The map in `parent`; `choose({ lr, momentum })` is called when the ring is moved. Returns { resize, paint, lines,
+ * ring, say }.
+ */
 export function rateMap(parent, range, choose) {
   const box = make(parent, "div", "cf-map");
   const canvas = make(box, "canvas");

@@ -11,7 +11,9 @@ const NEAR = 24; // pixels, between two marks that would cover each other's name
 
 const percent = (share) => `${show(100 * share)}%`;
 
-/** The trace, the circle and the contour that touch, the shares along the eigenvectors, a second ring: { draw(state) }. */
+/**
+ * The trace, the circle and the contour that touch, the shares along the eigenvectors, a second ring: { draw(state) }.
+ */
 export function overlay(contour, code, moveMinimum) {
   const layer = contour.layer("cf-ridge-marks", "minima");
   const curves = Object.fromEntries(CURVES.map((name) => [name, make(layer, "path", `cf-${name}`)]));
@@ -64,7 +66,9 @@ export function overlay(contour, code, moveMinimum) {
   };
 }
 
-/** What is left along each eigenvector, and of the norm, over the strength of the decay: { resize(width), draw(state) }. */
+/**
+ * What is left along each eigenvector, and of the norm, over the strength of the decay: { resize(width), draw(state) }.
+ */
 export function sharesPlot(parent, [low, high]) {
   const margins = { height: 186, top: 22, right: 10, bottom: 38, left: 44 };
   const plot = linePlot(parent, {

@@ -84,7 +84,9 @@ export const render = live({
   },
 });
 
-/** A traced run's rows, one entry a step: the loss, w, B, the inverse Hessian, the eigenvalues of both, and the error. */
+/**
+ * A traced run's rows, one entry a step: the loss, w, B, the inverse Hessian, the eigenvalues of both, and the error.
+ */
 function follow(code, rows, shape) {
   const width = 7; // the loss, w and B
   return Array.from({ length: rows.length / width }, (_, k) => {
@@ -121,7 +123,10 @@ function overlay(contour, code) {
   };
 }
 
-/** Positive numbers over the steps on a log axis: { resize(width), draw(series, step), say(words) }; `names` are the lines' classes. */
+/**
+ * Positive numbers over the steps on a log axis: { resize(width), draw(series, step), say(words) }; `names` are the
+ * lines' classes.
+ */
 function trackPlot(parent, title, names) {
   const plot = linePlot(parent, { title: "", height: 152, top: 22, right: 10, bottom: 22, left: 44 });
   for (const part of title)

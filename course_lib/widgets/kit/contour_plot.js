@@ -10,7 +10,10 @@ const REST = 150; // ms without a change, then the contours are drawn finely
 const LEVELS = 14;
 const SHADES = 6; // of the dots along a path
 
-/** Loss on a grid over the domain, `columns` wide: { values (row by row, from the top), columns, rows, highest, lowest }. */
+/**
+ * Loss on a grid over the domain, `columns` wide: { values (row by row, from the top), columns, rows, highest, lowest
+ * }.
+ */
 export function grid(loss, [[x0, x1], [y0, y1]], columns) {
   const rows = Math.round((columns * (y1 - y0)) / (x1 - x0));
   const values = new Float64Array(columns * rows);
@@ -33,7 +36,8 @@ function contourPaths({ values, columns, rows, highest }, floor, width, height) 
   const levels = Array.from({ length: LEVELS }, (_, k) => low + ((k + 0.5) / LEVELS) * (high - low));
   const logs = Array.from(values, (z) => Math.log10(Math.max(1e-300, z - floor)));
   const point = ([x, y]) =>
-    `${Math.round((x / columns) * width * 10) / 10},${Math.round((y / rows) * height * 10) / 10}`; // faster than toFixed
+    // faster than toFixed
+    `${Math.round((x / columns) * width * 10) / 10},${Math.round((y / rows) * height * 10) / 10}`;
   return contours()
     .size([columns, rows])
     .thresholds(levels)(logs)
@@ -47,7 +51,8 @@ function contourPaths({ values, columns, rows, highest }, floor, width, height) 
 
 /**
  * The marks of one run: the path, its dots from the faintest to the darkest, the current step, words where it diverged.
- * They are made once and then changed: a few elements, and one element for each shade of dots, so that a redraw is short.
+ * They are made once and then changed: a few elements, and one element for each shade of dots, so that a redraw is
+ * short.
  */
 function runMarks(parent) {
   const node = make(parent, "g");
@@ -59,7 +64,10 @@ function runMarks(parent) {
     gone = make(node, "text", "cf-gone");
   return {
     remove: () => node.remove(),
-    /** `places`: "x,y" in pixels for each step up to the current one; `end`: where the words go, if there are any; `name`: a class. */
+    /**
+     * `places`: "x,y" in pixels for each step up to the current one; `end`: where the words go, if there are any;
+     * `name`: a class.
+     */
     draw(color, places, words, end, name) {
       node.setAttribute("class", name);
       node.style.setProperty("--rule", color);
@@ -78,9 +86,9 @@ function runMarks(parent) {
 }
 
 /**
- * A contour plot in `parent`. `moveStart([x, y])` is called when the reader drags, taps or uses the arrow keys; `label` names
- * the ring that is dragged. Returns { node, resize(width), surface(key, loss, more), paths(runs, step, start), layer(name, under),
- * pixel(point), size(), at(event), inside(point), handle, seen(), close(), say(words) }.
+ * A contour plot in `parent`. `moveStart([x, y])` is called when the reader drags, taps or uses the arrow keys; `label`
+ * names the ring that is dragged. Returns { node, resize(width), surface(key, loss, more), paths(runs, step, start),
+ * layer(name, under), pixel(point), size(), at(event), inside(point), handle, seen(), close(), say(words) }.
  */
 export function contourPlot(parent, domain, moveStart, label = "Start point. Arrow keys move it.") {
   const [[x0, x1], [y0, y1]] = domain;
@@ -88,7 +96,8 @@ export function contourPlot(parent, domain, moveStart, label = "Start point. Arr
   const y = scaleLinear([y0, y1], [1, 0]);
   const node = make(parent, "svg", "cf-contour-plot", { role: "group" });
   const clip = uniqueId("clip");
-  const clipRect = make(make(make(node, "defs"), "clipPath", "", { id: clip }), "rect", "", { x: 1, y: 1 }); // the contours' outer edge stays out
+  // the contours' outer edge stays out
+  const clipRect = make(make(make(node, "defs"), "clipPath", "", { id: clip }), "rect", "", { x: 1, y: 1 });
   const whole = make(node, "g", "", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
   const back = make(whole, "rect", "cf-back");
   const levels = make(whole, "g", "cf-contours", { "clip-path": `url(#${clip})` });
@@ -178,9 +187,10 @@ export function contourPlot(parent, domain, moveStart, label = "Start point. Arr
       drawSurface();
     },
     /**
-     * The contours of `loss(x, y)`: where `key` is new, coarse at once while it changes, fine when it rests. `minima` are crosses;
-     * levels start above `floor`: the loss at the first of them, or the least in the picture if that is below 0.
-     * `see(cells)` may return other cells, minima and floor for the grid. Returns { floor, top }: a run above `top` is lost.
+     * The contours of `loss(x, y)`: where `key` is new, coarse at once while it changes, fine when it rests. `minima`
+     * are crosses; levels start above `floor`: the loss at the first of them, or the least in the picture if that is
+     * below 0. `see(cells)` may return other cells, minima and floor for the grid. Returns { floor, top }: a run above
+     * `top` is lost.
      */
     surface(key, loss, { minima = [], floor, coarse = COARSE, see = (cells) => ({ cells }) } = {}) {
       if (last?.key === key) return last;
@@ -195,7 +205,10 @@ export function contourPlot(parent, domain, moveStart, label = "Start point. Arr
       if (last) refine = setTimeout(() => fill(FINE), REST);
       return fill(last ? coarse : FINE);
     },
-    /** `runs`: [{ color, points: [[x, y], …], diverged }]; a run that diverged has points up to that step, the others -1. */
+    /**
+     * `runs`: [{ color, points: [[x, y], …], diverged }]; a run that diverged has points up to that step, the others
+     * -1.
+     */
     paths(runs, step, start) {
       shown = start;
       while (marks.length < runs.length) marks.push(runMarks(drawn));

@@ -64,8 +64,8 @@ export function button(parent, text, title, act) {
 }
 
 /**
- * Buttons of which one is pressed: `options` are { value: text }, or the values alone. `choose(value)` is called when one is
- * pressed, `text` stands before them. Returns { box, mark(value) }.
+ * Buttons of which one is pressed: `options` are { value: text }, or the values alone. `choose(value)` is called when
+ * one is pressed, `text` stands before them. Returns { box, mark(value) }.
  */
 export function choice(
   parent,
@@ -85,7 +85,10 @@ export function choice(
   return { box, mark };
 }
 
-/** The slider that goes back and forth in time; `move(step)` is called, and it returns a function of (step, steps) that shows it. */
+/**
+ * The slider that goes back and forth in time; `move(step)` is called, and it returns a function of (step, steps) that
+ * shows it.
+ */
 export function scrubber(parent, move) {
   const row = make(parent, "label", "cf-scrubber");
   write(row, "span", "cf-name", "step");
@@ -100,8 +103,8 @@ export function scrubber(parent, move) {
 }
 
 /**
- * The number that answers the question, large. `texts` are the words that it begins with, in their order: label, number, unit, note.
- * Returns { node, show(texts, gone) }; `gone` where the run diverged.
+ * The number that answers the question, large. `texts` are the words that it begins with, in their order: label,
+ * number, unit, note. Returns { node, show(texts, gone) }; `gone` where the run diverged.
  */
 export function headline(parent, color, texts, { name = "", live = true } = {}) {
   const node = make(parent, "div", `cf-result ${name}`.trim(), live ? { role: "status" } : {});

@@ -2,8 +2,9 @@
 import { make, onArrows, onDrag } from "./kit.js";
 
 /**
- * A ring in `parent`, whose svg must not be an image: what lies inside an image is announced to nobody.
- * `drag(event)` is called at each position of the pointer, `arrows(dx, dy)` for arrow keys. Returns { node, place(x, y, text, value) }.
+ * A ring in `parent`, whose svg must not be an image: what lies inside an image is announced to nobody. `drag(event)`
+ * is called at each position of the pointer, `arrows(dx, dy)` for arrow keys. Returns { node, place(x, y, text, value)
+ * }.
  */
 export function handle(parent, { label, drag, arrows, name = "cf-start", touch = 20, ring = 8 }) {
   const node = make(parent, "g", name, { tabindex: 0, role: "slider", "aria-label": label, "aria-valuenow": 0 });

@@ -97,7 +97,8 @@ export function put(model, values) {
 
 /** Drag by mouse, pen or finger: `move(event)` at every position from the first. */
 export function onDrag(node, move) {
-  node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // browsers ignore touch-action inside an svg, and would scroll
+  // browsers ignore touch-action inside an svg, and would scroll
+  node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   node.addEventListener("pointerdown", (down) => {
     if (down.button > 0) return;
     down.preventDefault();

@@ -20,8 +20,9 @@ export function decades([low, high], most = 5) {
 }
 
 /**
- * A plot in `parent`; the four sides are its margins in pixels, `name` its classes, `role` "group" if it holds what can be focused.
- * Returns { node, inside, title, height, width(), resize(total), draw(paint), frame(axes), curves(list), mark(place), say(words) }.
+ * A plot in `parent`; the four sides are its margins in pixels, `name` its classes, `role` "group" if it holds what can
+ * be focused. Returns { node, inside, title, height, width(), resize(total), draw(paint), frame(axes), curves(list),
+ * mark(place), say(words) }.
  */
 export function linePlot(parent, options) {
   const { title = null, foot = null, name = "cf-loss-plot", role = "img", height: total = 170 } = options;

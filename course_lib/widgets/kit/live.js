@@ -1,13 +1,15 @@
-// The life of a figure, the same for all: make it, draw it in the next frame whenever a trait or its width changes, end it.
+// The life of a figure, the same for all: make it, draw it in the next frame whenever a trait or its width changes, end
+// it.
 import { button, slider } from "./controls.js";
 import { load, make, onNextFrame, onResize, put } from "./kit.js";
 
 /**
- * The `render` of a figure. `build(stage)` makes what stands in the page and returns `draw(state)`, which is called with the
- * values of the `traits` by name. `label` names the figure, `name` adds classes to its root; `label` and `traits` may be
- * functions of the spec. `unpack` turns the trait `code` into a module's text.
+ * The `render` of a figure. `build(stage)` makes what stands in the page and returns `draw(state)`, which is called
+ * with the values of the `traits` by name. `label` names the figure, `name` adds classes to its root; `label` and
+ * `traits` may be functions of the spec. `unpack` turns the trait `code` into a module's text.
  *
- * @typedef {{ root: HTMLElement, model: object, spec: object, code: object, state: () => object, ask: () => void }} Stage
+ * @typedef {{ root: HTMLElement, model: object, spec: object, code: object, state: () => object, ask: () => void }}
+ * Stage
  */
 export function live({ label, name = "", traits, unpack = (text) => text, build }) {
   return async ({ model, el }) => {
@@ -61,7 +63,9 @@ function stageOf({ model, spec, code, root, names, ends }) {
       });
       return box;
     },
-    /** Keep plots as wide as their box: `resize(width)` of each, then a new drawing, for the `main` box without waiting. */
+    /**
+     * Keep plots as wide as their box: `resize(width)` of each, then a new drawing, for the `main` box without waiting.
+     */
     fit(box, plots, main = false) {
       const all = [plots].flat();
       ends.push(

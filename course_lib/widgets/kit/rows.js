@@ -1,4 +1,5 @@
-// What a traced loop returns is one flat array: a row for t = 0, 1, …, with the loss, the coordinates and the rule's state.
+// What a traced loop returns is one flat array: a row for t = 0, 1, …, with the loss, the coordinates and the rule's
+// state.
 
 /** [[x, y], …] of x, y, x, y, … */
 export const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, k) => [flat[2 * k], flat[2 * k + 1]]);
@@ -18,7 +19,10 @@ export const lossesAbove = (rows, width, floor) =>
 /** Whether a point is near enough to be drawn. */
 export const drawable = ([x, y]) => Math.abs(x) < 1e6 && Math.abs(y) < 1e6;
 
-/** A run as it is drawn, { points, above, diverged }: it has diverged if it ends above `top`, and is drawn up to the first such step. */
+/**
+ * A run as it is drawn, { points, above, diverged }: it has diverged if it ends above `top`, and is drawn up to the
+ * first such step.
+ */
 export function cut(points, above, top) {
   const out = (z) => !(z < top);
   const diverged = out(above.at(-1)) ? above.findIndex(out) : -1;

@@ -1,4 +1,5 @@
-// Map: how runs end, over two hyperparameters or over the start point, each pixel a run; and the run at the ring in detail.
+// Map: how runs end, over two hyperparameters or over the start point, each pixel a run; and the run at the ring in
+// detail.
 import { contourPlot } from "../../kit/contour_plot.js";
 import { choice, headline } from "../../kit/controls.js";
 import { load, make, onResize, onTheme, put, show, showChosen } from "../../kit/kit.js";
@@ -127,7 +128,10 @@ function setting(model, values) {
   return "w0" in values || "w1" in values ? { ...hyper, start: [w0, w1] } : hyper;
 }
 
-/** A traced run as { points, above, diverged, when, late }: by the map's own rule, a run that once leaves the bound has diverged. */
+/**
+ * A traced run as { points, above, diverged, when, late }: by the map's own rule, a run that once leaves the bound has
+ * diverged.
+ */
 function walk(rows, width, floor, bound, goal) {
   const above = lossesAbove(rows, width, floor);
   const all = pointsOf(rows, width);

@@ -1,10 +1,12 @@
-// The axes of a map. A value stands on its axis stretched: a rate by its logarithm, a decay by that of 1 - x; panning and zooming happen there.
+// The axes of a map. A value stands on its axis stretched: a rate by its logarithm, a decay by that of 1 - x; panning
+// and zooming happen there.
 import { scaleLinear } from "../../kit/vendor/d3.js";
 import { STRETCH } from "../../kit/controls.js";
 import { power, showChosen } from "../../kit/kit.js";
 
 /**
- * @typedef {{ name: string, symbol: string, label: string, scale: string, limits: number[], narrowest: number, initial: number[] }} Axis
+ * @typedef {{ name: string, symbol: string, label: string, scale: string, limits: number[], narrowest: number, initial:
+ * number[] }} Axis
  * @typedef {number[]} Bounds the low and the high end of what is shown
  */
 

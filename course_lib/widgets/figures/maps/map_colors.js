@@ -44,7 +44,10 @@ const WARM = [
   [255, 150, 90],
 ]; // red, green, blue of runs that diverge at once, later, at the end
 
-/** Paints fates of training: `fates()`; `paint(steps, floats, pixels)` as above, in every theme the same. Diverged runs are warm, the brighter the later. */
+/**
+ * Paints fates of training: `fates()`; `paint(steps, floats, pixels)` as above, in every theme the same. Diverged runs
+ * are warm, the brighter the later.
+ */
 export function fates() {
   const pen = scratch(),
     table = (color) => Uint32Array.from({ length: 256 }, (_, k) => bits(pen, color(k / 255)));
@@ -85,7 +88,10 @@ function chip(parent, color, text) {
   item.append(text);
 }
 
-/** The legend of each view in one place, so that nothing moves when the view changes; returns `choose(view, steps, minima, goal)`. */
+/**
+ * The legend of each view in one place, so that nothing moves when the view changes; returns `choose(view, steps,
+ * minima, goal)`.
+ */
 export function legend(parent, views) {
   const box = make(parent, "div", "cf-map-legend");
   const parts = Object.fromEntries(views.map((view) => [view, make(box, "div", "cf-map-legend-part")]));
@@ -109,7 +115,10 @@ export function legend(parent, views) {
   };
 }
 
-/** A finished picture in numbers: the shares that arrived, were late and were lost, and the first pixel of the fewest steps. */
+/**
+ * A finished picture in numbers: the shares that arrived, were late and were lost, and the first pixel of the fewest
+ * steps.
+ */
 export function summary(floats, steps) {
   let arrived = 0,
     lost = 0,

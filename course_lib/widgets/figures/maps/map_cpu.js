@@ -1,8 +1,9 @@
 // Where there is no graphics chip to be had: the same verdicts by the traced loop, in a worker, or in the page itself.
 
 /**
- * The four results of each run in rows `from` to `to`, as the shader gives them. Its text is also the worker's: it uses nothing but its arguments.
- * `code`: the traced `run` and, if there are any, `minima`; `job.axes`: the names of x and y; `job.hyper`: values by name.
+ * The four results of each run in rows `from` to `to`, as the shader gives them. Its text is also the worker's: it uses
+ * nothing but its arguments. `code`: the traced `run` and, if there are any, `minima`; `job.axes`: the names of x and
+ * y; `job.hyper`: values by name.
  */
 export function scan({ run, minima }, job, from, to) {
   const { x, y, axes, hyper, start, steps, goal, lowest, bound, surface } = job;

@@ -1,9 +1,13 @@
-// The reader's graphics chip: one context for all maps of a page, as browsers give out about sixteen and then take old ones away.
+// The reader's graphics chip: one context for all maps of a page, as browsers give out about sixteen and then take old
+// ones away.
 const CORNERS = `#version 300 es
 void main() { gl_Position = vec4(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1, 0, 1); }`;
 const SHARED = Symbol.for("course_lib.widgets.map_gpu"); // in Jupyter every figure has its own copy of this text
 
-/** @typedef {{ x: Float32Array, y: Float32Array, values: number[], steps: number, bound: number, start?: number[], goal?: number, lowest?: number }} Job what the shader has uniforms for */
+/**
+ * @typedef {{ x: Float32Array, y: Float32Array, values: number[], steps: number, bound: number, start?: number[],
+ * goal?: number, lowest?: number }} Job what the shader has uniforms for
+ */
 
 /** `{ gl, programs, … }`, made once. Throws where there is no WebGL2 that draws to floats, or where it was lost. */
 function shared() {

@@ -53,10 +53,10 @@ function machine(parts, tell) {
 }
 
 /**
- * `box`: the picture's element; nothing is computed while it is far from what the reader sees.
- * `read(columns, rows)`: the job as it is now; `size()`: the width and height at full resolution, [0, 0] for nothing to do;
- * `show({ floats, columns, rows, from, to, coarse })`: these rows are computed; `done()`: the picture is complete.
- * Returns { ask, close, state }: `ask()` after every change; `state`: what it does, { machine, idle, pixels, coarse }.
+ * `box`: the picture's element; nothing is computed while it is far from what the reader sees. `read(columns, rows)`:
+ * the job as it is now; `size()`: the width and height at full resolution, [0, 0] for nothing to do; `show({ floats,
+ * columns, rows, from, to, coarse })`: these rows are computed; `done()`: the picture is complete. Returns { ask,
+ * close, state }: `ask()` after every change; `state`: what it does, { machine, idle, pixels, coarse }.
  */
 export function painter(parts, { box, read, size, show, done, tell }) {
   let seen = false,

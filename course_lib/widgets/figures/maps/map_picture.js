@@ -1,8 +1,8 @@
 // The picture of a map on its canvas: rows of results arrive coarsely first, then finely, band by band.
 
 /**
- * `paint(floats, pixels)` gives a row of results its colors, as 32 bits each. Returns
- * { rows(part), repaint(), now() }: `part` is what a painter shows; `now()` is { floats, columns, rows, complete }, or null before the first part.
+ * `paint(floats, pixels)` gives a row of results its colors, as 32 bits each. Returns { rows(part), repaint(), now() }:
+ * `part` is what a painter shows; `now()` is { floats, columns, rows, complete }, or null before the first part.
  */
 export function picture(canvas, paint) {
   const pen = canvas.getContext("2d");

@@ -69,7 +69,8 @@ export function mapPlot(parent, axes, { choose, look }) {
   box.addEventListener(
     "wheel",
     (event) => {
-      if (!event.ctrlKey && !event.metaKey && !box.contains(document.activeElement)) return; // the page scrolls until the map is chosen
+      // the page scrolls until the map is chosen
+      if (!event.ctrlKey && !event.metaKey && !box.contains(document.activeElement)) return;
       event.preventDefault();
       zoom(Math.exp(Math.min(60, Math.max(-60, event.deltaY)) * (event.ctrlKey ? 0.01 : 0.003)), at(event).map(inView));
     },
@@ -158,7 +159,10 @@ export function mapPlot(parent, axes, { choose, look }) {
   };
 }
 
-/** One finger or the mouse drags or presses, two fingers pinch. Places are shares of the plot: [0, 0] is its lower left corner. */
+/**
+ * One finger or the mouse drags or presses, two fingers pinch. Places are shares of the plot: [0, 0] is its lower left
+ * corner.
+ */
 function touches(node, { at, drag, pinch, press }) {
   const down = new Map(); // finger -> { first, now: events }
   const middle = (a, b) => a.map((u, k) => (u + b[k]) / 2);

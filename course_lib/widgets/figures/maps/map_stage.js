@@ -1,4 +1,5 @@
-// The stage of a map: its picture with axes and ring, the buttons and the note below; and when what is drawn. What a pixel means is the figure's own.
+// The stage of a map: its picture with axes and ring, the buttons and the note below; and when what is drawn. What a
+// pixel means is the figure's own.
 import { button, slider } from "../../kit/controls.js";
 import { make, onNextFrame, onResize, put, showChosen } from "../../kit/kit.js";
 import { centers, complaint } from "./map_axes.js";
@@ -10,9 +11,9 @@ const RANGES = ["x_range", "y_range"];
 const SHARPEST = 2; // pixels of the picture to one of the page, at most
 
 /**
- * Makes what stands in the page: { root, bar, main, side, … }, of which `bar` and `side` are still empty.
- * `title`: the map in words; `factor`: how much closer a press on + gets.
- * `value(name)`: the ring's value on an axis; `setting(values)`: such values as traits, null for one that may be anything.
+ * Makes what stands in the page: { root, bar, main, side, … }, of which `bar` and `side` are still empty. `title`: the
+ * map in words; `factor`: how much closer a press on + gets. `value(name)`: the ring's value on an axis;
+ * `setting(values)`: such values as traits, null for one that may be anything.
  */
 export function mapStage(
   { model, el },
@@ -48,9 +49,10 @@ export function mapStage(
   }
 
   /**
-   * Computes and draws from now on. A job has the places, the hyperparameters, the steps and the bound, and what `own()` adds from these `traits`.
-   * `scan` does a job where there is no graphics chip; `paint(floats, pixels)` colors a row of results, `words(picture)` describes all of them;
-   * `draw()` shows the run at the ring. Returns { ask, repaint, close }: `ask()` for another `draw`, `repaint()` for the same results in new colors.
+   * Computes and draws from now on. A job has the places, the hyperparameters, the steps and the bound, and what
+   * `own()` adds from these `traits`. `scan` does a job where there is no graphics chip; `paint(floats, pixels)` colors
+   * a row of results, `words(picture)` describes all of them; `draw()` shows the run at the ring. Returns { ask,
+   * repaint, close }: `ask()` for another `draw`, `repaint()` for the same results in new colors.
    */
   function begin({ code, scan, own = () => ({}), traits = [], paint, words, draw }) {
     const picture = paintedOn(plot.canvas, paint),

@@ -8,7 +8,10 @@ import { mapStage } from "./map_stage.js";
 const ZOOM = 2;
 const TOP = 1e6; // of the losses that are drawn
 
-/** The shader's results for each network in rows `from` to `to`, by the traced loops. Uses nothing but its arguments: it is also a worker's text. */
+/**
+ * The shader's results for each network in rows `from` to `to`, by the traced loops. Uses nothing but its arguments: it
+ * is also a worker's text.
+ */
 export function scan({ train }, { x, y, axes, hyper, steps, bound }, from, to) {
   const columns = x.length,
     floats = new Float32Array(4 * columns * (to - from)),
