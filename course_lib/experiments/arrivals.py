@@ -37,12 +37,12 @@ def arrivals(
 ) -> torch.Tensor:
     """Steps until the loss above its minimum stays at `goal`, for each rate in `lr`, of at most `steps`; infinite if it does not.
 
-    `start` is the surface's own if it is left out, one point or one for each rate. `hyper` may hold the rule's and the
+    With `lr=None` the rule's own settings are one run. `start` is the surface's own if it is left out, one point or one for each rate. `hyper` may hold the rule's and the
     surface's hyperparameters, numbers or vectors with one for each rate.
     """
     known, names = Surface.of(surface), signature(surface, ("w",)).hyper
-    rates = torch.as_tensor(lr, dtype=torch.float64)
-    path = sweep(rule, surface, known.start if start is None else start, steps, machine=machine, lr=rates, **hyper)
+    rates = {} if lr is None else {"lr": torch.as_tensor(lr, dtype=torch.float64)}
+    path = sweep(rule, surface, known.start if start is None else start, steps, machine=machine, **rates, **hyper)
     shape = {k: torch.as_tensor(hyper[k], dtype=torch.float64).expand(path.shape[1]) for k in names if k in hyper}
     losses = vmap(vmap(lambda w, at: surface(w, **at)), in_dims=(0, None))(path, shape)
     minima = known.minima()  # of the surface's usual shape: no other shape has another least loss

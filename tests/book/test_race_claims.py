@@ -114,7 +114,7 @@ def test_the_goal_decides():
 
 def arrival(rule, surface: str, steps: int) -> float:
     """When a rule without a rate worth a scan arrives."""
-    return arrivals(rule, SURFACES[surface].formula, steps, lr=[1.0], machine="torch").item()
+    return arrivals(rule, SURFACES[surface].formula, steps, lr=None, machine="torch").item()
 
 
 @page.claim(
