@@ -6,7 +6,7 @@ from benchmarks.page import chromium
 from benchmarks.table import Row
 from course_lib.formulas import adam, rosenbrock
 from course_lib.widgets import Map
-from course_lib.widgets.bundle import FOLDER
+from course_lib.widgets.kit.bundle import FOLDER
 
 CELLS, STEPS, REPEATS = 512, 200, 3
 
@@ -33,7 +33,7 @@ def rows() -> list[Row]:
     fig = Map(adam, rosenbrock, x="lr", y="beta1", steps=STEPS)
     x, y = (z.tolist() for z in fig.places(CELLS, CELLS))
     given = {
-        "texts": [(FOLDER / name).read_text("utf8") for name in ("map_gpu.js", "map_cpu.js")],
+        "texts": [(FOLDER / "figures" / "maps" / name).read_text("utf8") for name in ("map_gpu.js", "map_cpu.js")],
         "shader": fig.shader,
         "code": fig.code,
         "spec": fig.spec,

@@ -13,10 +13,11 @@ import pytest
 import torch
 from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
-from visit import Visit
+from visit import Tabs
 
 from course_lib.publishing.site import write_site
 
+pytest_plugins = ["running"]
 ROOT = Path(__file__).parents[1]
 LOCAL_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
 os.environ.setdefault("COURSE_CACHE", str(ROOT / "_build" / "cache"))  # compiled code stays in the project's folder
@@ -32,7 +33,7 @@ def built_book() -> Path:
     make = ["make", "--no-print-directory", "--old-file=.venv/.installed", f"BIN={programs}", "book"]
     (ROOT / "_build").mkdir(exist_ok=True)
     with FileLock(ROOT / "_build" / "book.lock"):  # of the processes that test side by side the first one builds
-        done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+        done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, timeout=3600)
     if done.returncode:
         pytest.fail(f"make book failed:\n{done.stdout}\n{done.stderr}", pytrace=False)
     return ROOT / "_build" / "html"
@@ -81,42 +82,29 @@ def browser() -> Browser:
         browser.close()
 
 
-def _visits(browser: Browser):
-    contexts = []
-
-    def open(url: str, wait_until: str = "networkidle", init: str = "", **options) -> Visit:
-        contexts.append(browser.new_context(**{"viewport": {"width": 1200, "height": 1000}} | options))
-        page = contexts[-1].new_page()
-        page.add_init_script(init)
-        visit = Visit(page)
-        page.on("request", lambda request: visit.requests.append(request.url))
-        page.on("requestfailed", lambda request: visit.failed.append(f"{request.url}: {request.failure}"))
-        page.on(
-            "response",
-            lambda response: response.status >= 400 and visit.refused.append(f"{response.url}: {response.status}"),
-        )
-        page.on("console", lambda message: message.type == "error" and visit.errors.append(message.text))
-        page.on("pageerror", lambda error: visit.errors.append(str(error)))
-        page.goto(url, wait_until=wait_until)
-        return visit
-
-    yield open
-    for context in contexts:
-        context.close()
+@pytest.fixture(scope="module")
+def tabs(browser):
+    """The tabs of a module's tests."""
+    tabs = Tabs(browser)
+    yield tabs
+    tabs.close()
 
 
 @pytest.fixture
-def open_page(browser):
+def open_page(tabs):
     """`open_page(url, **options)` opens a page and returns its Visit; the options are Browser.new_context's.
 
     For instance `color_scheme="dark"`, `viewport={"width": 390, "height": 844}`, `java_script_enabled=False`. The page is
     given back when nothing has been loaded for half a second, with `wait_until="load"` as soon as it is complete. The script
     `init` runs before the page's own.
     """
-    yield from _visits(browser)
+    yield tabs.open
+    tabs.put_back()
 
 
 @pytest.fixture(scope="module")
 def open_shared_page(browser):
     """As open_page, for a page that the tests of a module share."""
-    yield from _visits(browser)
+    tabs = Tabs(browser)
+    yield tabs.open
+    tabs.close()

@@ -74,7 +74,7 @@ class Shown:
 
     def alt(self) -> list[str]:
         """The text alternatives of the plots."""
-        return self.host.locator("svg[role=img]").evaluate_all(
+        return self.host.locator("svg[aria-label]").evaluate_all(
             "nodes => nodes.map((node) => node.getAttribute('aria-label'))"
         )
 

@@ -18,12 +18,13 @@ LIBRARY = ROOT / "course_lib"
 LAYERS = [{"formulas"}, {"backends", "parallel"}, {"experiments"}, {"exercises", "widgets"}, {"publishing"}]
 HEIGHT = {package: k for k, layer in enumerate(LAYERS) for package in layer}
 WITH_THE_BOOK = {
-    "jupyter-book": {"sphinx", "docutils", "nbformat", "yaml", "myst_nb", "jupyter_cache"}
+    "jupyter-book": {"sphinx", "docutils", "nbformat", "yaml", "nbclient", "jupyter_client", "ipykernel"}
 }  # what the extra `book` brings along
 COMES_WITH = {"anywidget": {"traitlets"}, "scikit-learn": {"sklearn"}}
 
 MODULES = sorted(LIBRARY.rglob("*.py"))
-OF_FORMULAS = [path for path in MODULES if path.parent.name == "formulas" and path.name != "signature.py"]
+FORMULAS = [path for path in MODULES if "formulas" in path.relative_to(LIBRARY).parts]
+ABOUT_FORMULAS = {"signature.py", "entry.py", "catalog.py"}
 
 
 def named(paths):
@@ -91,7 +92,14 @@ def test_imports_point_down(path):
             )
 
 
-@named([p for p in MODULES if p.parent.name == "formulas"])
+@named(sorted(p for end in ("py", "js") for p in (LIBRARY / "widgets" / "kit").glob(f"*.{end}")))
+def test_the_kit_knows_no_figure(path):
+    """What all figures share imports nothing from one of them; Python's imports and JavaScript's name the folder."""
+    lines = [line for line in path.read_text("utf8").splitlines() if re.match(r"\s*(from|import) ", line)]
+    assert [line for line in lines if re.search(r"widgets\.figures\b|/figures/", line)] == []
+
+
+@named(FORMULAS)
 def test_formulas_need_torch_alone(path):
     assert {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names <= {"torch", "course_lib"}
 
@@ -194,7 +202,7 @@ def foreign_to_a_formula(node: ast.AST) -> str | None:
     return None
 
 
-@named(OF_FORMULAS)
+@named([path for path in FORMULAS if path.name not in ABOUT_FORMULAS])
 def test_formulas_are_formulas(path):
     formulas = [node for node in tree(path).body if isinstance(node, ast.FunctionDef)]
     assert [

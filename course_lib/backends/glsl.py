@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from course_lib.backends.glsl_functions import FUNCTIONS
 from course_lib.backends.loop import Loop, take_apart
 from course_lib.backends.program import Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
@@ -50,6 +51,11 @@ _OPERATORS = {
     "sin": "sine({}, 0)",
     "cos": "sine({}, 1)",
     "tanh": "tangent({})",
+    "log1p": "log_of_one_plus({})",
+    "expm1": "exp_less_one({})",
+    "log2": "binary_logarithm({})",
+    "atan": "arc({})",
+    "erf": "error_function({})",
 }
 _TRUE_OR_FALSE = {"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"}
 
@@ -64,50 +70,7 @@ uniform float {uniforms};
 uniform int steps;
 out vec4 result;
 
-// as whole numbers, floats without their sign have the same order, infinity comes after all of them, NaN after infinity
-int size(float x) {{ return int(floatBitsToUint(x) & 0x7fffffffu); }}
-bool finite(float x) {{ return size(x) <= 0x7f7fffff; }}
-bool is_nan(float x) {{ return size(x) > 0x7f800000; }}
-
-// as in C, with the sign of x; each subtraction is exact, which x - y * trunc(x / y) is not
-float fmod(float x, float y) {{
-  float rest = abs(x), least = abs(y), part = least;
-  if (!finite(x) || is_nan(y) || least == 0.0) return uintBitsToFloat(0x7fc00000u);
-  for (int k = 0; k < 300 && part <= 0.5 * rest; k++) part *= 2.0;
-  for (int k = 0; k < 300 && part >= least; k++) {{
-    if (rest >= part) rest -= part;
-    part *= 0.5;
-  }}
-  return x < 0.0 ? -rest : rest;
-}}
-
-// Cephes' polynomials: GLSL promises 11 bits of a sine; quarter 1 makes it a cosine
-float sine(float x, int quarter) {{
-  float turns = floor(x * 0.63661977236758134 + 0.5), half_turns = floor(0.5 * turns);
-  float r = ((x - turns * 1.5703125) - turns * 4.83751297e-4) - turns * 7.54978995e-8, s = r * r;
-  int k = (int(turns - 2.0 * half_turns) + 2 * int(half_turns - 2.0 * floor(0.5 * half_turns)) + quarter) & 3;
-  float odd = r + r * s * (-1.6666654611e-1 + s * (8.3321608736e-3 - s * 1.9515295891e-4));
-  float even = 1.0 - 0.5 * s + s * s * (4.166664568298827e-2 + s * (-1.388731625493765e-3 + s * 2.443315711809948e-5));
-  float found = (k & 1) == 1 ? even : odd;
-  return finite(x) ? (k < 2 ? found : -found) : uintBitsToFloat(0x7fc00000u);
-}}
-
-// GLSL leaves log and pow open for x <= 0
-float logarithm(float x) {{
-  return x > 0.0 ? log(x) : uintBitsToFloat(x == 0.0 ? 0xff800000u : 0x7fc00000u);
-}}
-
-// some drivers make NaN of the tanh of a large number
-float tangent(float x) {{ return is_nan(x) ? x : tanh(clamp(x, -20.0, 20.0)); }}
-
-float power(float x, float y) {{
-  if (y == 0.0) return 1.0;
-  if (x > 0.0) return pow(x, y);
-  if (x == 0.0) return y > 0.0 ? 0.0 : uintBitsToFloat(0x7f800000u);
-  if (floor(y) != y) return uintBitsToFloat(0x7fc00000u);
-  return floor(0.5 * y) == 0.5 * y ? pow(-x, y) : -pow(-x, y);
-}}
-
+{functions}
 void main() {{
   {lines}
 }}
@@ -165,7 +128,7 @@ def fragment(
         f"result = vec4({', '.join(_result(r, write, loop) for r in results)});",
     ]
     uniforms = f"hyper[{max(1, len(loop.hyper))}], start[{size}], goal, lowest, bound"
-    return _TEXT.format(name=loop.name, x=x, y=y, uniforms=uniforms, lines="\n  ".join(lines))
+    return _TEXT.format(functions=FUNCTIONS, name=loop.name, x=x, y=y, uniforms=uniforms, lines="\n  ".join(lines))
 
 
 def training(training: Training, x: str, y: str) -> str:
@@ -215,7 +178,12 @@ def training(training: Training, x: str, y: str) -> str:
         f"result = vec4(float(when), {own['loss']}, total / float(steps + 1), float(when <= steps));",
     ]
     return _TEXT.format(
-        name=training.name, x=x, y=y, uniforms=f"hyper[{len(training.hyper)}], bound", lines="\n  ".join(lines)
+        functions=FUNCTIONS,
+        name=training.name,
+        x=x,
+        y=y,
+        uniforms=f"hyper[{len(training.hyper)}], bound",
+        lines="\n  ".join(lines),
     )
 
 

@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from course_lib.backends.program import Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
+from course_lib.backends.trace import trace
 from course_lib.backends.training import Dialect, Training, statements
 
 _OPERATORS = {
@@ -37,13 +38,34 @@ _OPERATORS = {
     "sin": "Math.sin({})",
     "cos": "Math.cos({})",
     "tanh": "Math.tanh({})",
+    "log1p": "Math.log1p({})",
+    "expm1": "Math.expm1({})",
+    "log2": "Math.log2({})",
+    "atan": "Math.atan({})",
+    "erf": "erf({})",
 }
 
 _RESERVED = set(
     "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if "
     "implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof "
-    "var void while with yield undefined NaN Infinity Math Float64Array rows row start steps hyper losses bound".split()
+    "var void while with yield undefined NaN Infinity Math Float64Array rows row start steps hyper losses bound erf".split()
 )
+
+# Kummer's series, whose terms are all positive; from 2 on a continued fraction of what is missing to 1
+_ERF = """\
+const erf = (x) => {
+  const a = Math.abs(x);
+  if (!(a < 6)) return x === x ? Math.sign(x) : x;
+  const scale = Math.exp(-a * a) / 1.772453850905516;
+  if (a < 2) {
+    let term = 2 * x, sum = term;
+    for (let k = 1; k < 60; k++) sum += term *= 2 * a * a / (2 * k + 1);
+    return scale * sum;
+  }
+  let rest = a;
+  for (let k = 80; k > 0; k--) rest = a + k / 2 / rest;
+  return Math.sign(x) * (1 - scale / rest);
+};""".split("\n")
 
 
 def function(name: str, program: Program) -> str:
@@ -52,6 +74,20 @@ def function(name: str, program: Program) -> str:
     results = [_atom(a, own) for atoms in program.outputs.values() for a in atoms]
     result = results[0] if len(results) == 1 else f"[{', '.join(results)}]"
     return _function(name, program.name, [own[i] for i in program.inputs], [*_body(program, own), f"return {result};"])
+
+
+def of(formula: Callable, name: str = "", /, **shapes: tuple[int, ...]) -> str:
+    """A function of tensors of these shapes, traced and printed: `of(f, w=(2,), lr=())`; `name` where it has none of its own.
+
+    A formula that returns a tuple returns an array. Raises what trace raises for one that can't be traced.
+    """
+
+    def named(inputs):
+        results = formula(**inputs)
+        return {f"result{k}": x for k, x in enumerate(results if isinstance(results, tuple) else (results,))}
+
+    name = name or formula.__name__
+    return function(name, trace(named, shapes, name=name))
 
 
 def loop(name: str, recurrence: Recurrence) -> str:
@@ -126,6 +162,7 @@ class _Writer:
 
 
 def _function(name: str, title: str, parameters: list[str], lines: list[str]) -> str:
+    lines = [*(_ERF if any("= erf(" in line for line in lines) else ()), *lines]
     return "\n".join(
         (f"// {title}", f"export function {name}({', '.join(parameters)}) {{", *(f"  {line}" for line in lines), "}\n")
     )

@@ -10,11 +10,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from course_lib.backends.program import EXACT, Atom, Instruction, Program
+from course_lib.backends.program import EXACT, TRANSCENDENTAL, Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
 
 LARGEST_POWER = 16  # whole powers up to this one become products
-DEAR = {"div", "sqrt", "fmod"} | {"pow", "exp", "log", "sin", "cos", "tanh"}
+DEAR = {"div", "sqrt", "fmod"} | TRANSCENDENTAL
 
 
 @dataclass(frozen=True)

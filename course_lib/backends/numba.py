@@ -47,10 +47,16 @@ OPERATORS = {
     "sin": "np.sin({})",
     "cos": "np.cos({})",
     "tanh": "np.tanh({})",
+    "log1p": "np.log1p({})",
+    "expm1": "np.expm1({})",
+    "log2": "np.log2({})",
+    "atan": "np.arctan({})",
+    "erf": "f(math.erf({}))",
 }
 
 _TEXT = '''\
 """Generated: {name}, {precision}."""
+import math
 import numpy as np
 from numba import njit, prange
 from numpy import {precision} as f

@@ -4,6 +4,7 @@ PyTorch, left alone, makes a pass for each operation of a rule, and so reads and
 """
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ CHUNK = 1 << 14  # numbers that a core takes at a time
 
 _TEXT = '''\
 """Generated: an update of {name}, {precision}."""
+import math
 import numpy as np
 from numba import carray, njit, prange, types
 from numba.extending import intrinsic
@@ -70,7 +72,7 @@ def source(update: Update, precision: str) -> str:
     ]
     scalars = [
         *(f"{own[h]} = hyper[{k}]" for k, h in enumerate(update.hyper)),
-        *(line.replace("f(", "float(") for line in lines(update.scalars, atom)),
+        *(re.sub(r"\bf\(", "float(", line) for line in lines(update.scalars, atom)),
         f"scalars = ({''.join(f'f({own[name]}), ' for name in update.read) or 'f(0),'})",
     ]
     shown = {"name": update.name, "precision": precision, "fastmath": FAST[precision]}

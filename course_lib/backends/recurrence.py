@@ -7,6 +7,7 @@ import torch
 
 from course_lib.backends.names import elements
 from course_lib.backends.program import Program
+from course_lib.backends.python_math import on_tensors
 from course_lib.backends.trace import trace
 from course_lib.formulas.signature import signature, step
 from course_lib.formulas.surfaces import Surface
@@ -48,6 +49,7 @@ def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recu
     Raises TypeError for a name with two meanings, for a state that changes its shape and for a surface that returns more or less than
     one number; ValueError for what can't be traced.
     """
+    surface = Surface.function(surface)
     of_rule, of_surface = signature(rule), signature(surface, inputs=("w",))
     hyper = hyperparameters(rule, surface)
     w, first = {"w": (dimension,)}, of_rule.initial(torch.zeros(dimension, dtype=torch.float64), of_rule.hyper)
@@ -57,21 +59,17 @@ def trace_descent(rule: Callable, surface: Callable, dimension: int = 2) -> Recu
             f"{of_rule.name} has a state called `{taken.pop()}`, a name that the descent itself needs: rename it."
         )
 
+    rule_of, surface_of = on_tensors(rule), on_tensors(surface)
+
     def one_step(given, state, time, hyper):
         own = {k: hyper[k] for k in of_rule.hyper}
         there = {k: hyper[k] for k in of_surface.hyper}
-        f = lambda w: surface(w, **there)
+        f = lambda w: surface_of(w, **there)
         g, loss = _gradient_and_loss(f, given["w"])
         new, new_state = step(
-            rule, given["w"], g, time["t"], list(state.values()), own, f if of_rule.takes_loss else None
+            rule_of, given["w"], g, time["t"], list(state.values()), own, f if of_rule.takes_loss else None
         )
-        results = {"w": new} | dict(zip(of_rule.state, new_state, strict=True))
-        for k, x in results.items():
-            if torch.as_tensor(x).shape != (w | shapes)[k]:
-                raise TypeError(
-                    f"{of_rule.name} returned `{k}` with the shape {tuple(torch.as_tensor(x).shape)}, but it starts with {(w | shapes)[k]}: keep its shape."
-                )
-        return {"loss": loss} | results
+        return {"loss": loss, "w": new} | dict(zip(of_rule.state, new_state, strict=True))
 
     program = trace(
         one_step, w, shapes, {"t": ()}, dict.fromkeys(hyper, ()), name=f"{of_rule.name} on {of_surface.name}"
@@ -103,10 +101,12 @@ def _gradient_and_loss(f: Callable, w: torch.Tensor) -> tuple[torch.Tensor, torc
 
 def trace_surface(surface: Callable, dimension: int = 2) -> Program:
     """Trace the surface alone: w and its hyperparameters to the loss."""
+    surface = Surface.function(surface)
     of_surface = signature(surface, inputs=("w",))
+    surface_of = on_tensors(surface)
 
     def loss(given, hyper):
-        return {"loss": surface(given["w"], **hyper)}
+        return {"loss": surface_of(given["w"], **hyper)}
 
     return trace(loss, {"w": (dimension,)}, dict.fromkeys(of_surface.hyper, ()), name=of_surface.name)
 

@@ -7,20 +7,17 @@ pass come by as well.
 """
 
 import itertools
-import sys
 from collections.abc import Callable
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from course_lib.backends.elementwise import CONDITIONS, ELEMENTWISE, LOGICAL, PREDICATES
 from course_lib.backends.lowering import (
-    CONDITIONS,
     CONSTANT,
     CONVERSIONS,
-    ELEMENTWISE,
-    LOGICAL,
+    CUMULATIVE,
     MOVEMENT,
-    PREDICATES,
     PRODUCTS,
     REDUCTIONS,
     RESHAPING,
@@ -29,6 +26,8 @@ from course_lib.backends.lowering import (
     solve,
 )
 from course_lib.backends.names import Names, elements, key
+from course_lib.backends.paths import Reading, on_every_path, sentence, unwrapped
+from course_lib.backends.paths import conversion as number
 from course_lib.backends.program import Atom, Instruction, Program, simplify
 
 ROUNDING = (torch.float32, torch.float16, torch.bfloat16)  # floats that hold 0 and 1, but not what a double holds
@@ -38,12 +37,12 @@ def trace(function: Callable, *inputs: dict[str, tuple[int, ...]], name: str | N
     """Trace `function(*dicts of float64 tensors) -> dict of tensors`, given the shape of each input by its name.
 
     Raises ValueError, with the operator and the line of the formula, for what a program can't hold: an operator without a
-    lowering, a branch on a value, randomness, a change of an argument in place.
+    lowering, a number taken out of a tensor, randomness, a change of an argument in place. An `if` on a value is followed both ways.
     """
     tracer = Tracer()
     tensors = [{k: tracer.input(k, shape) for k, shape in group.items()} for group in inputs]
     with tracer:
-        results = function(*tensors)
+        results = on_every_path(lambda: function(*tensors), lambda x: tracer.names.symbolic(unwrapped(x)))
     names = tracer.names
     outputs = {k: tuple(names.atoms[i] for i in names.read(x).flatten().tolist()) for k, x in results.items()}
     name = name or getattr(function, "__name__", type(function).__name__)
@@ -63,7 +62,9 @@ def _check_elsewhere(function: Callable, inputs, program: Program, sign: int) ->
         for e, v in zip(elements(k, tuple(x.shape)), x.flatten().tolist(), strict=True)
     ]
     got = program(**dict(numbers))
-    for k, x in function(*tensors).items():
+    with Reading(lambda x: False):
+        results = function(*tensors)
+    for k, x in results.items():
         want = torch.as_tensor(x, dtype=torch.float64).flatten()
         if not torch.allclose(want, torch.from_numpy(got[k]), rtol=1e-9, atol=1e-12, equal_nan=True):
             raise ValueError(
@@ -126,12 +127,7 @@ class Tracer(TorchDispatchMode):
         if torch.Tag.nondeterministic_seeded in func.tags:
             raise ValueError(_complaint(func, "draws random numbers, which a formula must be given as an argument"))
         if symbolic and op in ("_local_scalar_dense", "equal"):
-            raise ValueError(
-                _complaint(
-                    func,
-                    "turns a tensor into a Python number, as `if x > 0`, `float(x)` or `x.item()` do. Choose between values with torch.where",
-                )
-            )
+            raise ValueError(number(f"the operator {func}"))
         if "out" in kwargs:
             raise ValueError(
                 _complaint(func, "writes its result into another tensor. Write `x = f(y)`, not `f(y, out=x)`")
@@ -191,11 +187,14 @@ class Tracer(TorchDispatchMode):
             operands = [None if x is None else self._converted(x, dtype) for x, dtype in zip(args, wanted, strict=True)]
             names = self._map(lambda *atoms: ELEMENTWISE[op](self._emit, *atoms, **kwargs), operands, like.shape)
         elif op in REDUCTIONS and not (op in ("max", "min") and args[1:]):  # with a dimension they give the places, too
-            reduce, dim = REDUCTIONS[op](*args[1:])
+            options = {k: x for k, x in kwargs.items() if k == "correction"}
+            reduce, dim = REDUCTIONS[op](*args[1:], **options)
             operand = self._converted(
                 args[0], torch.bool if op in LOGICAL else torch.float64 if like.dtype == torch.bool else like.dtype
             )
             names = self._reduce(reduce, operand, dim, like.shape)
+        elif op in CUMULATIVE:
+            names = self._cumulated(CUMULATIVE[op], self._converted(args[0], like.dtype), args[1])
         elif op in PRODUCTS:
             a, b = torch.broadcast_tensors(*PRODUCTS[op](*(self._converted(x, torch.float64) for x in args)))
             names = self._reduce(
@@ -205,7 +204,7 @@ class Tracer(TorchDispatchMode):
             raise ValueError(
                 _complaint(
                     func,
-                    "has no lowering to single numbers. Use another operator, or add it to course_lib/backends/lowering.py",
+                    "has no lowering to single numbers. Use another operator, or add it to course_lib/backends/elementwise.py",
                 )
             )
         return (
@@ -267,6 +266,17 @@ class Tracer(TorchDispatchMode):
             [self.names.new(reduce(self._emit, self._atoms(row))) for row in rows], dtype=torch.long
         ).reshape(shape)
 
+    def _cumulated(self, op: str, names: torch.Tensor, dim: int) -> torch.Tensor:
+        if not names.dim():
+            return names
+        rows = names.movedim(dim, -1)
+        found = [
+            itertools.accumulate(self._atoms(row), lambda a, b: self._emit(op, a, b))
+            for row in rows.reshape(-1, rows.shape[-1])
+        ]
+        made = torch.tensor([self.names.new(a) for row in found for a in row], dtype=torch.long)
+        return made.reshape(rows.shape).movedim(-1, dim)
+
     def _atoms(self, names: torch.Tensor) -> list[Atom]:
         return [self.names.atoms[i] for i in names.flatten().tolist()]
 
@@ -285,11 +295,4 @@ def _tensors(x):
 
 
 def _complaint(func, why: str) -> str:
-    """Name the operator and the formula's line: the innermost frame that is neither PyTorch's nor the tracer's."""
-    frame = sys._getframe(1)
-    while frame is not None and (
-        frame.f_globals.get("__name__", "").split(".")[0] == "torch" or frame.f_code.co_filename == __file__
-    ):
-        frame = frame.f_back
-    where = f"{frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno}" if frame else "unknown place"
-    return f"{where}: the operator {func} {why}."
+    return sentence(f"the operator {func} {why}")

@@ -20,7 +20,8 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.passes.dialect.common.cse_pass import CSEPass
 
-from course_lib.backends.lowering import ELEMENTWISE, LOGICAL, PRODUCTS
+from course_lib.backends.elementwise import ELEMENTWISE, LOGICAL
+from course_lib.backends.lowering import PRODUCTS
 from course_lib.backends.nests import Index, Load, Nest, Nests, affine, contiguous, variables
 from course_lib.backends.program import Atom, Instruction, identity
 

@@ -17,6 +17,7 @@ import torch
 from course_lib.backends import generated
 from course_lib.backends.loop import Loop
 from course_lib.backends.program import Atom, Instruction
+from course_lib.backends.triton_functions import FUNCTIONS
 
 LARGEST = 600  # instructions in a step; a line search has thousands, whose numbers a thread's 255 registers can't hold
 BLOCK = 128  # runs of a program: four groups of 32 threads, as Triton makes them, each thread a run
@@ -53,56 +54,17 @@ OPERATORS = {
     "sin": "sin({})",
     "cos": "cos({})",
     "tanh": "tanh({})",
+    "log1p": "log1p({})",
+    "expm1": "expm1({})",
+    "log2": "log2({})",
+    "atan": "atan({})",
+    "erf": "erf({})",
 }
 # In float32 a quotient to two units in the last place: with it a step of Adam has 40 instructions of an H100, without it 72.
 # A divisor beyond 2 ** 126 gives 0, and one that is smaller than 2 ** -126 counts as 0.
 FAST = {"float32": OPERATORS | {"div": "fast_dividef({}, {})"}, "float64": OPERATORS}
 _TRUE_OR_FALSE = {"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"}
 _ASKS = {"and": (0, 1), "or": (0, 1), "not": (0,), "where": (0,)}  # which arguments are true or false
-
-FUNCTIONS = {
-    # those that PyTorch calls on a GPU, too
-    False: "from triton.language.extra.libdevice import cos, exp, fast_dividef, fmod, log, pow, sin, tanh",
-    True: """
-
-# the interpreter's; it lacks the others
-def exp(x):
-    return tl.exp(x)
-
-
-def log(x):
-    return tl.log(x)
-
-
-def sin(x):
-    return tl.sin(x)
-
-
-def cos(x):
-    return tl.cos(x)
-
-
-def fast_dividef(x, y):
-    return x / y
-
-
-def fmod(x, y):
-    return x % y
-
-
-def pow(x, y):
-    size, broken = tl.exp(y * tl.log(tl.abs(x))), tl.floor(y) != y
-    odd = ~broken & (tl.floor(y / 2) * 2 != y)
-    signed = tl.where(((x < 0) | (1 / x < 0)) & odd, -size, size)
-    known = tl.where((x < 0) & (x > -float("inf")) & broken, float("nan"), signed)
-    return tl.where((y == 0) | (x == 1) | ((x == -1) & (tl.abs(y) == float("inf"))), 1.0, known)
-
-
-def tanh(x):
-    e = tl.exp(-2 * tl.abs(x))
-    return tl.where(x < 0, e - 1, 1 - e) / (1 + e)
-""",
-}
 
 HEADER = '''\
 """Generated: {name}, {precision}{how}."""

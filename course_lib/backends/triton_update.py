@@ -4,6 +4,7 @@ The kernel finds its tensors by a table of their places, so that many small ones
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -105,7 +106,7 @@ def _scalars(update: Update) -> Callable:
             f"return [{', '.join(own[name] for name in update.read)}]",
         )
     )
-    scope = {"np": np, "f": np.float64}
+    scope = {"np": np, "math": math, "f": np.float64}
     exec(text, scope)
     return scope["scalars"]
 

@@ -13,6 +13,7 @@ import torch
 
 from course_lib.backends.loop import needed, without_whole_powers
 from course_lib.backends.program import Atom, Instruction
+from course_lib.backends.python_math import on_tensors
 from course_lib.backends.trace import trace
 from course_lib.formulas.signature import signature, step
 
@@ -66,8 +67,10 @@ def trace_update(rule: Callable) -> Update:
             f"{own.name} keeps `{odd[0]}` of the shape {tuple(first[odd[0]].shape)} for two parameters, so it does not treat each by itself."
         )
 
+    rule_of = on_tensors(rule)
+
     def update(given, state, time, hyper):
-        new, states = step(rule, given["w"], given["g"], time["t"], list(state.values()), hyper)
+        new, states = step(rule_of, given["w"], given["g"], time["t"], list(state.values()), hyper)
         return {"w": new} | {k: torch.as_tensor(x).expand(2) for k, x in zip(own.state, states, strict=True)}
 
     program = without_whole_powers(

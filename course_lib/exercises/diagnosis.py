@@ -3,83 +3,18 @@
 Every observation is true of the run. All but one are true of another suspect's runs as well: only one is a proof.
 """
 
-import json
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from string import ascii_uppercase
-
-import torch
-from torch import nn
-from torch.nn.functional import cross_entropy
 
 from course_lib.exercises.compare import show
 from course_lib.exercises.exercise import WIDTH, Verdict
 from course_lib.exercises.form import name_of
 from course_lib.exercises.sandbox import limited, undisturbed
-from course_lib.experiments.data import Split, digits
-from course_lib.experiments.ensemble import batches
-from course_lib.experiments.optimizer import Optimizer
+from course_lib.experiments.studies.faults import Run
 
-BATCH = 100
 SECONDS = 5.0  # for the reader's function
-FOLDER = Path(__file__).parent / "recorded"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What was measured at each step, before it was made: vectors of shape (steps,).
-
-    `loss` is that of the step's batch, `gradient` the norm of this batch's gradient, `step` the norm of the change of all
-    parameters together, and `largest` the change of the parameter that changes most.
-    """
-
-    loss: torch.Tensor
-    gradient: torch.Tensor
-    step: torch.Tensor
-    largest: torch.Tensor
-
-    @classmethod
-    def read(cls, name: str) -> "Run":
-        """The recorded run of this name."""
-        recorded = json.loads((FOLDER / f"{name}.json").read_text("utf8"))
-        return cls(**{k: torch.tensor(x, dtype=torch.float64) for k, x in recorded.items()})
-
-    def write(self, name: str) -> None:
-        """Record the run under this name, with six digits."""
-        FOLDER.mkdir(exist_ok=True)
-        rounded = {k: [float(f"{x:.6g}") for x in v.tolist()] for k, v in asdict(self).items()}
-        (FOLDER / f"{name}.json").write_text(json.dumps(rounded) + "\n", "utf8")
-
-
-def train(
-    rule: Callable, *, seed: int = 0, steps: int, order: Callable[[Split, int], torch.Tensor] | None = None, **hyper
-) -> Run:
-    """Train a small network on 1,000 digits by `rule` and measure each step.
-
-    `order(data, t)` gives the indices of batch t = 0, 1, …; by default batches are drawn at random.
-    """
-    data = digits(train=1000, val=400)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        net = nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
-    parameters, drawn, rows = list(net.parameters()), batches(len(data.x_train), BATCH, seed), []
-    optimizer = Optimizer(parameters, rule, **hyper)
-    for t in range(steps):
-        k = order(data, t) if order else next(drawn)
-        loss = cross_entropy(net(data.x_train[k]), data.y_train[k])
-        optimizer.zero_grad()
-        loss.backward()
-        gradient, before = _flat(p.grad for p in parameters), _flat(parameters)
-        optimizer.step()
-        change = _flat(parameters) - before
-        rows.append([loss.detach(), gradient.norm(), change.norm(), change.abs().max()])
-    return Run(*torch.tensor(rows, dtype=torch.float64).T)
-
-
-def _flat(tensors) -> torch.Tensor:
-    return torch.cat([x.detach().flatten() for x in tensors])
 
 
 @dataclass(frozen=True)

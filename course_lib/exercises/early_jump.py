@@ -1,40 +1,17 @@
-"""Exercise: a run of Adam whose loss jumps in its first steps. Which fault was planted?
+"""Exercise: a run of Adam whose loss jumps in its first steps. Which fault was planted?"""
 
-    python -m course_lib.exercises.early_jump
-
-records the run.
-"""
-
-from course_lib.exercises.diagnosis import Diagnosis, Observation, Run, Suspect, train
+from course_lib.exercises.diagnosis import Diagnosis, Observation, Suspect
+from course_lib.experiments.studies.faults import Run, adam_divided_by, nothing, only_m_corrected, right, train
 from course_lib.formulas import adam
 
 STEPS, RATE = 200, 0.02
-
-
-def faulty(correct_m, correct_v, beta1=0.9, beta2=0.999):
-    """Adam with other divisors than 1 − β₁^t for m and 1 − β₂^t for v."""
-
-    def planted(w, g, t, m=0.0, v=0.0, *, lr=RATE):
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g**2
-        return w - lr * m / correct_m(beta1, t) / ((v / correct_v(beta2, t)).sqrt() + 1e-8), m, v
-
-    return planted
-
-
-def right(beta, t):
-    return 1 - beta**t
-
-
-def nothing(beta, t):
-    return 1.0
 
 
 def as_printed(beta, t):
     return 1 - beta
 
 
-planted = faulty(right, nothing)  # a name that gives nothing away, for the notebook
+planted = only_m_corrected  # a name that gives nothing away, for the notebook
 
 
 def plant(rule, **setting):
@@ -59,7 +36,7 @@ TOO_FAST = Suspect(
 )
 NEITHER = Suspect(
     "Both bias corrections are missing.",
-    plant(faulty(nothing, nothing)),
+    plant(adam_divided_by(nothing, nothing)),
     "Then the first step would be (1 − β₁)/√(1 − β₂) = 0.1/0.0316 = 3.16 rates long, and the longest come later, around step 10. Here the "
     "first is the longest.",
     lambda run: not near(first(run)[0], 3.16),
@@ -67,19 +44,19 @@ NEITHER = Suspect(
 ONLY_M = Suspect("m is corrected, and v is not.", plant(planted))
 ONLY_V = Suspect(
     "v is corrected, and m is not.",
-    plant(faulty(nothing, right)),
+    plant(adam_divided_by(nothing, right)),
     "Then the run would begin too slowly: m is 1 − β₁ = 0.1 of the gradient, and the first step a tenth of the rate. Here it is too long.",
     lambda run: first(run)[0] > 1,
 )
 PRINTED = Suspect(
     "The corrections divide by 1 − β in place of 1 − β^t.",
-    plant(faulty(as_printed, as_printed)),
+    plant(adam_divided_by(as_printed, as_printed)),
     "At t = 1 the two are the same, so the first step would be exactly one rate long. Here it is far longer.",
     lambda run: first(run)[0] > 1.1,
 )
 EXCHANGED = Suspect(
     "β₁ and β₂ are exchanged.",
-    plant(faulty(right, right, beta1=0.999, beta2=0.9)),
+    plant(adam_divided_by(right, right, beta1=0.999, beta2=0.9)),
     "The corrections would then be right for what they correct, so the first step would be one rate long, and trouble would come late: an "
     "m that remembers 1,000 steps, divided by a √v that remembers 10. Here the trouble is at the start.",
     lambda run: first(run)[0] > 1.1,
@@ -115,6 +92,3 @@ check = Diagnosis(
         ),
     ],
 )
-
-if __name__ == "__main__":
-    ONLY_M.plant(0).write(check.name)

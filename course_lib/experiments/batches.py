@@ -6,7 +6,7 @@ SAMPLING = ("in sequence", "shuffled", "with replacement")
 
 
 def uniform(seed: int) -> Iterator[float]:
-    """Numbers in [0, 1) for ever, the same in mini_batch.js. Source: mulberry32, a generator with 32 bits of state."""
+    """Numbers in [0, 1) for ever, the same in mini_batch_draws.js. Source: mulberry32, a generator with 32 bits of state."""
     state = seed & 0xFFFFFFFF
     while True:
         state = (state + 0x6D2B79F5) & 0xFFFFFFFF

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
+from course_lib.backends.paths import is_batched, on_every_path
+from course_lib.backends.python_math import on_tensors
 from course_lib.experiments.settings import complete, for_each_run, number_of_runs, whole_number
 from course_lib.formulas.signature import Signature, signature, step
 
@@ -107,7 +110,8 @@ class _Chunk:
     def __init__(
         self, own: Signature, rule: Callable, model: Callable, seeds: list[int], settings: dict, dtype, device
     ):
-        self.rule, self.seeds, self.settings, self.device = rule, seeds, settings, device
+        self.rule, self.seeds, self.settings = on_tensors(rule), seeds, settings
+        self.dtype, self.device = dtype, device
         made = {seed: network(model, seed, dtype, device) for seed in set(seeds)}
         self.net = made[seeds[0]]
         starts = [dict(made[seed].named_parameters()) for seed in seeds]
@@ -129,9 +133,8 @@ class _Chunk:
             if t > 0:
                 chosen = torch.stack([next(indices) for indices in drawn])[which].to(self.device)  # (runs, batch)
                 hyper = self.settings | ({"lr": self.settings["lr"] * schedule(t)} if schedule else {})
-                self.w, self.state = vmap(self._step, in_dims=(0, 0, 0, 0, 0, None))(
-                    self.w, self.state, hyper, x[chosen], y[chosen], t
-                )
+                times = torch.full((len(self.seeds),), t, dtype=self.dtype, device=self.device)
+                self.w, self.state = vmap(self._step)(self.w, self.state, hyper, x[chosen], y[chosen], times)
             if t in records:
                 measured.append(self._measure(data, val))
         return tuple(torch.stack(values) for values in zip(*measured, strict=True))
@@ -140,9 +143,11 @@ class _Chunk:
         logits = functional_call(self.net, w, (x,))
         return cross_entropy(logits, y), logits
 
-    def _step(self, w: dict, state: dict, hyper: dict, x: torch.Tensor, y: torch.Tensor, t: int) -> tuple[dict, dict]:
+    def _step(
+        self, w: dict, state: dict, hyper: dict, x: torch.Tensor, y: torch.Tensor, t: torch.Tensor
+    ) -> tuple[dict, dict]:
         g, _ = grad(self._loss, has_aux=True)(w, x, y)
-        new = {k: step(self.rule, w[k], g[k], t, state[k], hyper) for k in w}
+        new = {k: on_every_path(partial(step, self.rule, w[k], g[k], t, state[k], hyper), is_batched) for k in w}
         return {k: w for k, (w, _) in new.items()}, {k: state for k, (_, state) in new.items()}
 
     @torch.no_grad()

@@ -5,9 +5,10 @@ How near their answers are to each other stands in tolerances.py.
 
 import functools
 import logging
-import os
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +17,10 @@ from tqdm.auto import tqdm
 
 from course_lib.backends import numba, triton
 from course_lib.backends.loop import take_apart
+from course_lib.backends.paths import ADVICE, is_batched, on_every_path
+from course_lib.backends.python_math import on_tensors
 from course_lib.backends.recurrence import hyperparameters, trace_descent
+from course_lib.experiments.environment import in_book
 from course_lib.experiments.settings import Settings, for_each_run
 from course_lib.formulas.signature import Signature, signature, step
 
@@ -96,15 +100,20 @@ def on_torch(work: Work) -> torch.Tensor:
     settings = for_each_run(work.settings, work.runs, w.dtype, w.device)
     own, there = ({k: settings[k] for k in s.hyper} for s in (of_rule, of_surface))
 
+    rule, surface = on_tensors(work.rule), on_tensors(work.surface)
+
     def one_run(w, state, own, there, t):
-        f = lambda w: work.surface(w, **there)
-        return step(work.rule, w, grad(f)(w), t, state, own, f if of_rule.takes_loss else None)
+        f = lambda w: surface(w, **there)
+        g = on_every_path(lambda: grad(f)(w), is_batched)
+        f = f if of_rule.takes_loss else None
+        w, state = on_every_path(lambda: step(rule, w, g, t, state, own, f), is_batched)
+        return w, tuple(torch.as_tensor(x, dtype=w.dtype, device=w.device) for x in state)
 
     state = vmap(lambda w, own: tuple(of_rule.initial(w, own).values()))(w, own) if of_rule.state else ()
     path = [w]
-    for t in _progress(work, range(1, work.steps + 1)):
-        before, version = w, w._version
-        w, state = vmap(one_run, in_dims=(0, 0, 0, 0, None))(w, state, own, there, t)
+    for k in _progress(work, range(1, work.steps + 1)):
+        before, version, t = w, w._version, torch.full_like(w[:, 0], k)
+        w, state = _for_all_runs(one_run, of_rule.name)(w, state, own, there, t)
         if before._version > version:
             raise ValueError(
                 f"{of_rule.name} changes w in place, so the path is lost. Write `w - lr * g`, not `w -= lr * g`."
@@ -112,6 +121,30 @@ def on_torch(work: Work) -> torch.Tensor:
         if work.path:
             path.append(w)
     return torch.stack(path) if work.path else w
+
+
+def _for_all_runs(one_run: Callable, name: str) -> Callable:
+    """vmap of one run, which says in a sentence of its own what it can't do for all runs at once."""
+
+    def all_runs(*values):
+        try:
+            return vmap(one_run)(*values)
+        except RuntimeError as error:
+            if "vmap" not in str(error) and "functorch" not in str(error):
+                raise
+            where = next((f for f in reversed(traceback.extract_tb(error.__traceback__)) if not _inside(f)), None)
+            place = f"{where.name}, {where.filename}:{where.lineno}" if where else name
+            raise ValueError(
+                f"{place}: PyTorch can't compute this for all runs at once. {ADVICE}, and change no argument in place."
+            ) from None
+
+    return all_runs
+
+
+def _inside(frame: traceback.FrameSummary) -> bool:
+    """Whether a line is PyTorch's or one of the machinery that calls a formula."""
+    folders = (Path(torch.__file__).parent, *(Path(__file__).parents[1] / k for k in ("backends", "experiments")))
+    return any(Path(frame.filename).is_relative_to(folder) for folder in folders)
 
 
 def on_numba(work: Work) -> torch.Tensor:
@@ -146,11 +179,7 @@ def on_triton(work: Work) -> torch.Tensor:
 
 def _progress(work: Work, rounds: range) -> Iterable[int]:
     """A bar for what takes long; none in a page of the book, where it would stay for ever."""
-    return (
-        rounds
-        if len(rounds) < 2
-        else tqdm(rounds, work.name, delay=PATIENCE, leave=False, disable="COURSE_BOOK" in os.environ)
-    )
+    return rounds if len(rounds) < 2 else tqdm(rounds, work.name, delay=PATIENCE, leave=False, disable=in_book())
 
 
 def _numba_runner(work: Work) -> Callable:

@@ -1,13 +1,20 @@
-"""Plots of results: one line or one row of dots for each thing that is compared, with the range over the seeds."""
+"""Plots of results: one line or one row of dots for each thing that is compared, with the range over the seeds.
 
+A thing that has the name or the label of a rule is drawn in the rule's color and called by its label.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 
+from course_lib.formulas import CATALOG
+
 STYLE = "course_lib.experiments.course"
 ROOM = 1.02  # where a label begins, in parts of the axes' width
+COLORS = {name: entry.color for rule, entry in CATALOG.items() for name in (rule, entry.label)}
 
 
 def bands(
@@ -31,13 +38,13 @@ def bands(
         values = torch.as_tensor(values, dtype=torch.float64)
         if values.dim() != 2 or values.shape[1] != len(x):
             raise ValueError(f"`{name}` must have the shape (seeds, {len(x)}), got {tuple(values.shape)}.")
-        color = (colors or {}).get(name, f"C{k}")
+        color = _color(name, k, colors)
         values = values.where(values.isfinite(), torch.nan)
         middle, low, high = values.nanmedian(0).values, *_range(values)
         ax.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
         ax.plot(x, middle, color=color, marker="o" if len(x) <= 20 else "", markersize=3.5)
         last = int(middle.isfinite().nonzero().max()) if middle.isfinite().any() else 0
-        ends.append((middle[last].item(), name, color))
+        ends.append((middle[last].item(), _label(name), color))
     _label_ends(ax, ends)
     _count(ax, len(values))
     return ax
@@ -60,15 +67,46 @@ def dots(
         values = torch.as_tensor(values, dtype=torch.float64)
         if values.dim() != 1:
             raise ValueError(f"`{name}` must have the shape (seeds,), got {tuple(values.shape)}.")
-        color = (colors or {}).get(name, f"C{k}")
+        color = _color(name, k, colors)
         ax.plot(values, [-k] * len(values), "o", color=color, alpha=0.55, clip_on=False)
         ax.plot([values.median()] * 2, [-k - 0.28, -k + 0.28], color=color)
-    ax.set_yticks([-k for k in range(len(rows))], list(rows))
+    ax.set_yticks([-k for k in range(len(rows))], map(_label, rows))
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.set_ylim(0.6 - len(rows), 0.6)
     _count(ax, len(values), "a dot each, a line at the median")
     return ax
+
+
+def slopes(
+    panels: Mapping[str, Mapping[str, tuple[float, float]]],
+    ends: tuple[str, str],
+    *,
+    y_label: str,
+    colors: Mapping[str, str] | None = None,
+) -> list[Axes]:
+    """Draw a panel for each title: for each name a line from its first value to its second, on one logarithmic axis.
+
+    What is infinite stands on a line of its own above all others, marked "never".
+    """
+    plt.style.use(STYLE)
+    _, grid = plt.subplots(1, len(panels), sharey=True, squeeze=False, figsize=(7.2, 3.4))
+    finite = [y for rows in panels.values() for pair in rows.values() for y in pair if y < math.inf]
+    never = 2 * max(finite)
+    for ax, (title, rows) in zip(grid[0], panels.items(), strict=True):
+        shown = []
+        for k, (name, pair) in enumerate(rows.items()):
+            color = _color(name, k, colors)
+            y = [min(value, never) for value in pair]
+            ax.plot([0, 1], y, marker="o", color=color, clip_on=False)
+            shown.append((y[1], _label(name), color))
+        ax.set(title=title, yscale="log", xlim=(-0.1, 1), ylim=(None, 1.3 * never))
+        ax.set_xticks([0, 1], ends)
+        ax.axhline(never, color="#666666", linewidth=0.8, linestyle=":", zorder=0)
+        _label_ends(ax, shown)
+    grid[0][0].set_ylabel(y_label)
+    grid[0][0].text(0.02, never, "never", transform=grid[0][0].get_yaxis_transform(), va="bottom", fontsize=8.5)
+    return list(grid[0])
 
 
 def axes(x_label: str, y_label: str, log: str = "", *, height: float = 3.6) -> Axes:
@@ -81,6 +119,16 @@ def axes(x_label: str, y_label: str, log: str = "", *, height: float = 3.6) -> A
     if "y" in log:
         ax.set_yscale("log")
     return ax
+
+
+def _color(name: str, k: int, colors: Mapping[str, str] | None) -> str:
+    """The color that is asked for, that of the rule with this name or label, or the k-th of the style."""
+    return (colors or {}).get(name) or COLORS.get(name, f"C{k}")
+
+
+def _label(name: str) -> str:
+    """What a plot calls it: a rule's name in words."""
+    return CATALOG[name].label if name in CATALOG else name
 
 
 def _range(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -28,6 +28,7 @@ from course_lib.experiments.settings import whole_number
 
 FOLDER = Path(__file__).parent / "recorded"
 DIGITS = 4  # significant ones of each outcome
+ROUNDING = 0.6 * 10.0 ** (1 - DIGITS)  # how far, relatively, these take a number with a leading 1, and a little more
 WIDER = 0.5  # of the range over the seeds: how far outside of it another machine's outcome may lie
 SHARE = 0.9  # of the outcomes have to lie there: single numbers hang on a last bit
 
@@ -68,7 +69,7 @@ class Record:
         if values.dim() != low.dim() or any(a > b for a, b in zip(values.shape, low.shape)):
             return f"{name} has the shape {tuple(values.shape)}, in the record {tuple(low.shape)}."
         low, high = (x[tuple(map(slice, values.shape))] for x in (low, high))
-        margin = WIDER * (high - low).nan_to_num(posinf=0.0) + 2 * 10.0**-DIGITS * high.abs().nan_to_num(posinf=0.0)
+        margin = WIDER * (high - low).nan_to_num(posinf=0.0) + ROUNDING * high.abs().nan_to_num(posinf=0.0)
         inside = (values >= low - margin) & ((values <= high + margin) | high.isinf())
         if inside.double().mean() >= SHARE:
             return None

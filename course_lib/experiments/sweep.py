@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import torch
 
+from course_lib.backends.python_math import on_tensors
 from course_lib.experiments.machines import MACHINES, Work, choose, of_the_library, signatures
-from course_lib.experiments.settings import complete, extremes, number_of_runs, whole_number
+from course_lib.experiments.settings import complete, extremes, floating, number_of_runs, tensor, whole_number
 from course_lib.formulas.signature import Signature, signature
+from course_lib.formulas.surfaces import Surface
 
-OWN = ("machine", "keep", "dtype", "device")  # arguments of sweep itself
+OWN = ("rule", "surface", "start", "steps", "machine", "keep", "dtype", "device")  # arguments of sweep itself
 
 
 def sweep(
@@ -32,22 +34,25 @@ def sweep(
     `machine` is "torch" (any device and any formula), "numba" (generated code on all cores of the CPU, 10 to 100 times as fast
     once it is compiled, which takes seconds the first time), "triton" (with `device="cuda"`, the whole sweep as one generated
     kernel, a thread a run) or "auto", which takes one of the last two for 20 million steps and more, by the device.
-    The results agree to rounding: bit for bit in float64 without transcendental functions, but for the square root of some builds.
-    In float32 a fused multiply-add rounds once, and Triton's division and square root may be two units in the last place off;
+    The results agree to rounding: bit for bit in float64 without transcendental functions, but for what PyTorch itself rounds
+    otherwise (the square root of some builds, and lerp, addcmul and add(…, alpha=…), which fuse a product and a sum). In float32 a fused multiply-add rounds once, and Triton's division and square root may be two units in the last place off;
     there 1 / x is 0 from x = 2 ** 126 on. How far that carries is stated and tested for each rule: FLOAT32 in tolerances.py.
 
-    Raises TypeError for an unknown hyperparameter or one that rule and surface both have; ValueError for one outside its limits,
+    An `if` on a value, or `min(1, t / 10)`, is followed both ways, and `math.cos(t)` is torch.cos(t): t and the hyperparameters are
+    tensors of the shape (). Raises TypeError for an unknown hyperparameter, one that rule and surface both have, and what holds no
+    real numbers; ValueError for one outside its limits,
     for vectors of unlike length, for a start that is not finite or has the wrong dimension, for a negative number of steps,
     for a rule that changes w in place, and for a machine that can't take the formula.
     """
+    surface = Surface.function(surface)
     both = signatures(rule, surface)
     _check_no_name_is_taken(both)
     if machine not in ("auto", *MACHINES):
         raise ValueError(f"machine must be one of auto, {', '.join(MACHINES)}, got {machine!r}.")
     if keep not in ("path", "end"):
         raise ValueError(f'keep must be "path" or "end", got {keep!r}.')
-    settings = complete(both, hyper, dtype, device)
-    w = torch.as_tensor(start, dtype=dtype, device=device)
+    settings = complete(both, hyper, floating(dtype), device)
+    w = tensor("start", start, "a point or a list of points", dtype, device)
     if w.dim() not in (1, 2) or w.shape[-1] == 0 or not all(map(math.isfinite, extremes(w))):
         shown = w.tolist() if w.numel() <= 16 else w[~w.isfinite()][:4].tolist()
         raise ValueError(
@@ -82,7 +87,8 @@ def _check_dimension(surface: Callable, w: torch.Tensor, there: dict[str, torch.
     """Say it clearly where a surface can't take a point, or does not return one number."""
     name, n = signature(surface, inputs=("w",)).name, len(w)
     try:
-        loss = surface(w, **there)
+        with torch.no_grad():
+            loss = on_tensors(surface)(w, **there)
     except (ValueError, IndexError, RuntimeError) as error:
         raise ValueError(f"{name} does not take a point of {n} coordinates: {error}.") from error
     if not isinstance(loss, torch.Tensor) or loss.dim() != 0:

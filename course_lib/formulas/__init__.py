@@ -1,107 +1,43 @@
 """The blackboard: each formula of the lecture as one pure function."""
 
+from course_lib.formulas.catalog import CATALOG, MATRIX_RULES, RULES, SECOND_ORDER, color
 from course_lib.formulas.gradients import clip_by_global_norm, clip_by_norm, clip_by_value, clipped
-from course_lib.formulas.matrices import MATRIX_RULES, muon
+from course_lib.formulas.matrices import *
 from course_lib.formulas.minibatch import batch_gradient, example_gradients, gradient_covariance, noise_scale
 from course_lib.formulas.objective import least_squares, line, logistic_loss, sine, squared_error, unit
-from course_lib.formulas.optimizers import (
-    RULES,
-    adadelta,
-    adagrad,
-    adagrad_torch,
-    adam,
-    adam_l2,
-    adamax,
-    adamw,
-    amsgrad,
-    gradient_descent,
-    lamb,
-    lion,
-    momentum,
-    momentum_l2,
-    nadam,
-    nesterov,
-    radam,
-    rmsprop,
-    rmsprop_centered,
-    rmsprop_momentum,
-    rmsprop_torch,
-    rprop,
-    rprop_torch,
-    sgd,
-    sgd_l2,
-    sgdw,
-)
-from course_lib.formulas.second_order import (
-    SECOND_ORDER,
-    backtracking_descent,
-    bfgs,
-    broyden,
-    dfp,
-    lbfgs,
-    newton,
-    newton_backtracking,
-    steepest_descent,
-)
+from course_lib.formulas.rules.adaptive import *
+from course_lib.formulas.rules.beyond import *
+from course_lib.formulas.rules.decay import *
+from course_lib.formulas.rules.descent import *
+from course_lib.formulas.second_order import *
 from course_lib.formulas.surfaces import SURFACES, beale, himmelblau, quadratic, ravine, rosenbrock, saddle
 
 __all__ = [
+    *CATALOG,  # every rule, by its name
+    "CATALOG",
     "MATRIX_RULES",
     "RULES",
     "SECOND_ORDER",
     "SURFACES",
-    "adadelta",
-    "adagrad",
-    "adagrad_torch",
-    "adam",
-    "adam_l2",
-    "adamax",
-    "adamw",
-    "amsgrad",
-    "backtracking_descent",
     "batch_gradient",
     "beale",
-    "bfgs",
-    "broyden",
     "clip_by_global_norm",
     "clip_by_norm",
     "clip_by_value",
     "clipped",
-    "dfp",
+    "color",
     "example_gradients",
     "gradient_covariance",
-    "gradient_descent",
     "himmelblau",
-    "lamb",
-    "lbfgs",
     "least_squares",
     "line",
-    "lion",
     "logistic_loss",
-    "momentum",
-    "momentum_l2",
-    "muon",
-    "nadam",
-    "nesterov",
-    "newton",
-    "newton_backtracking",
     "noise_scale",
     "quadratic",
-    "radam",
     "ravine",
-    "rmsprop",
-    "rmsprop_centered",
-    "rmsprop_momentum",
-    "rmsprop_torch",
     "rosenbrock",
-    "rprop",
-    "rprop_torch",
     "saddle",
-    "sgd",
-    "sgd_l2",
-    "sgdw",
     "sine",
     "squared_error",
-    "steepest_descent",
     "unit",
 ]

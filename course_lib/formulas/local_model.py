@@ -6,7 +6,7 @@ import torch
 from torch.func import grad
 from torch.linalg import vector_norm
 
-from course_lib.formulas.optimizers import gradient_descent
+from course_lib.formulas.rules.descent import gradient_descent
 from course_lib.formulas.second_order import hessian, identity, newton, quadratic_model
 
 FLAT = 1e-9  # a curvature this much smaller than the other one is 0

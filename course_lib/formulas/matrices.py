@@ -2,6 +2,7 @@
 
 from torch.linalg import vector_norm
 
+from course_lib.formulas.entry import Entry
 from course_lib.formulas.signature import Decay, Rate, Strength
 
 
@@ -37,4 +38,6 @@ def muon(w, g, t, m=0.0, *, lr: Rate = 1e-3, momentum: Decay = 0.95, decay: Stre
     return w - lr * decay * w - lr * scale * step, m
 
 
-MATRIX_RULES = {muon.__name__: muon}
+CATALOG = {muon: Entry("Muon", "#b0218f", dark="#ff7ae0")}
+
+__all__ = [rule.__name__ for rule in CATALOG]

@@ -11,6 +11,7 @@ import torch
 from torch.func import grad, jacrev
 from torch.linalg import solve_ex, vector_norm
 
+from course_lib.formulas.entry import Entry
 from course_lib.formulas.signature import Range, Rate, Strength
 
 TRIALS = 20  # of a line search
@@ -183,9 +184,8 @@ def bfgs_update(B, p, q):
 
     Source: slide 21; Broyden, Fletcher, Goldfarb and Shanno (1970).
     """
-    C = torch.outer(p, p) / (p @ q) * (1 + q @ B @ q / (p @ q)) - (torch.outer(B @ q, p) + torch.outer(p, q @ B)) / (
-        p @ q
-    )
+    C = torch.outer(p, p) / (p @ q) * (1 + q @ B @ q / (p @ q))
+    C = C - (torch.outer(B @ q, p) + torch.outer(p, q @ B)) / (p @ q)
     return torch.where(curved(p, q), B + C, B)
 
 
@@ -262,7 +262,16 @@ def lbfgs(w, g, t, f, P=history, Q=history, *, memory: Memory = 5.0):
     return w_new, P, Q
 
 
-SECOND_ORDER = {
-    rule.__name__: rule
-    for rule in (steepest_descent, backtracking_descent, newton, newton_backtracking, broyden, dfp, bfgs, lbfgs)
+CATALOG = {
+    steepest_descent: Entry("steepest descent", "#44546a", dark="#a9bccf"),
+    backtracking_descent: Entry("descent with backtracking", "#4f8a10", dark="#9ccc65", float32=4e-3),
+    newton: Entry("Newton", "#7a1f1f", dark="#e07a6a", group="second order", float32=3e-3),
+    # no tolerance: it may come to rest on a saddle point, and a last bit decides when it leaves
+    newton_backtracking: Entry("Newton with backtracking", "#a0522d", dark="#e09a6a"),
+    broyden: Entry("Broyden", "#8a6d00", dark="#d9bd4a"),
+    dfp: Entry("DFP", "#12877f", dark="#45cdbf"),
+    bfgs: Entry("BFGS", "#4b3fb0", dark="#9f95ff", group="second order"),
+    lbfgs: Entry("L-BFGS", "#7d74d6", dark="#c6c0ff", group="second order"),
 }
+
+__all__ = [rule.__name__ for rule in CATALOG]

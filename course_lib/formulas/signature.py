@@ -13,6 +13,7 @@ A rule that needs more than the gradient, for curvature or a line search, takes 
 import functools
 import inspect
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_type_hints
@@ -55,6 +56,8 @@ STEP = ("w", "g", "t")
 LOSS = "f"  # the input of rules that need more than the gradient, after STEP
 
 CONVENTION = "def rule(w, g, t, v=0.0, *, lr=0.1, beta=0.9): …; return w, v"
+SURFACE = "def surface(w, *, a=1.0): …; return loss"
+ORDER = "Pass the rule first, then the surface."
 
 
 @dataclass(frozen=True)
@@ -93,15 +96,18 @@ def signature(formula: Callable, inputs: tuple[str, ...] = STEP) -> Signature:
     Raises TypeError, with the way to mend it, where the formula breaks the convention; ValueError where a default is
     outside its own limits.
     """
+    of_surface = inputs == STEP[:1]
+    form = SURFACE if of_surface else CONVENTION
     if not callable(formula):
-        raise TypeError(f"A rule is a function like `{CONVENTION}`, got {formula!r}.")
+        raise TypeError(f"A {'surface' if of_surface else 'rule'} is a function like `{form}`, got {_shown(formula)}.")
     name = _name(formula)
     try:
         parameters = list(inspect.signature(formula).parameters.values())
     except ValueError as error:
         raise TypeError(
-            f"{name} does not say which arguments it takes. Wrap it in a function like `{CONVENTION}`."
+            f"{name} does not say which arguments it takes. Wrap it in a function like `{form}`."
         ) from error
+    _check_place(name, [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY], inputs)
     if inputs == STEP and [(p.name, p.default) for p in parameters[3:4]] == [(LOSS, inspect.Parameter.empty)]:
         inputs = (*STEP, LOSS)
     state, hyper = {}, {}
@@ -109,7 +115,7 @@ def signature(formula: Callable, inputs: tuple[str, ...] = STEP) -> Signature:
     for position, p in enumerate(parameters):
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise TypeError(
-                f"{name} takes *args or **kwargs, so its state and sliders have no names. Write each one out, as in `{CONVENTION}`."
+                f"{name} takes *args or **kwargs, so its state and sliders have no names. Write each one out, as in `{form}`."
             )
         if p.kind is p.KEYWORD_ONLY:
             hyper[p.name] = _number(name, p, "hyperparameter", "its slider starts there")
@@ -136,6 +142,27 @@ def signature(formula: Callable, inputs: tuple[str, ...] = STEP) -> Signature:
     return found
 
 
+def _check_place(name: str, positional: list[str], inputs: tuple[str, ...]) -> None:
+    """Raise a TypeError for a surface in a rule's place, a rule in a surface's, and w, g, t in another order."""
+    if inputs == STEP and positional in (["w"], ["x"]):
+        raise TypeError(
+            f"{name} takes {positional[0]} alone, as a surface does, and stands in the place of a rule. {ORDER}"
+        )
+    if inputs == STEP[:1] and positional[:3] == [*STEP]:
+        raise TypeError(f"{name} takes (w, g, t), as a rule does, and stands in the place of a surface. {ORDER}")
+    first = positional[:3]
+    if inputs == STEP and any(x in STEP and x != y for x, y in zip(first, STEP, strict=False)):
+        raise TypeError(
+            f"{name} takes ({', '.join(first)}), but it is handed the parameters, the gradient and the step, in this order: write (w, g, t)."
+        )
+
+
+def _shown(formula) -> str:
+    """What stands where a function should; of a Surface its name."""
+    inner = getattr(formula, "formula", None)
+    return f"the surface {_name(inner)}. {ORDER[:-1]}" if callable(inner) else repr(formula)
+
+
 def _name(formula: Callable) -> str:
     inner = formula.func if isinstance(formula, functools.partial) else formula
     return getattr(inner, "__name__", type(inner).__name__)
@@ -159,7 +186,7 @@ def _hints(formula: Callable) -> dict[str, Any]:
 def _number(name: str, p: inspect.Parameter, kind: str, why: str) -> float:
     if p.default is p.empty:
         raise TypeError(f"{name}'s {kind} `{p.name}` has no default. Give it one, as in `{p.name}=0.0`: {why}.")
-    if isinstance(p.default, bool) or not isinstance(p.default, (int, float)):
+    if isinstance(p.default, bool) or not isinstance(p.default, numbers.Real):
         raise TypeError(f"{name}'s {kind} `{p.name}` has the default {p.default!r}. It must be a number: {why}.")
     return float(p.default)
 
@@ -168,23 +195,28 @@ def _annotated_range(hint: Any) -> Range | None:
     return next((x for x in get_args(hint) if isinstance(x, Range)), None)
 
 
+USUAL = {
+    "lr": Rate,
+    "eta": Rate,
+    "eps": Tiny,
+    "momentum": Decay,
+    "beta": Decay,
+    "gamma": Decay,
+    "rho": Decay,
+    "decay": Strength,
+}
+
+
+def _usual(name: str) -> Range | None:
+    """The range that a hyperparameter of this name usually has."""
+    return _annotated_range(USUAL.get(name.rstrip("0123456789_").removeprefix("weight_")))
+
+
 def inferred_range(name: str, default: float) -> Range:
     """A range for a hyperparameter without annotation: by its usual name, else around its default."""
-    usual = {
-        "lr": Rate,
-        "eta": Rate,
-        "eps": Tiny,
-        "momentum": Decay,
-        "beta": Decay,
-        "gamma": Decay,
-        "rho": Decay,
-        "decay": Strength,
-    }
-    known = usual.get(name.rstrip("0123456789_"))
-    if known is not None:
-        found = _annotated_range(known)
-        if found.at_least <= default < found.below:
-            return found
+    found = _usual(name)
+    if found is not None and found.at_least <= default < found.below:
+        return found
     if default > 0:
         return Range(default / 100, default * 100, "log")
     return Range(min(-1.0, 2 * default), max(1.0, -2 * default))
@@ -194,23 +226,69 @@ def step(rule: Callable, w, g, t, state, hyper: dict, f: Callable | None = None)
     """One step of a rule: (w, state) at t from (w, state) at t - 1. `state` is in the signature's order; `f` is the loss,
     for a rule that takes it.
 
-    Raises TypeError if the rule returns more or fewer values than its signature promises, or a w of another shape.
+    Raises TypeError if the rule returns more or fewer values than its signature promises, a list, or a w or a state of
+    another shape.
     """
     inputs = (w, g, t) if f is None else (w, g, t, f)
     result = rule(*inputs, *state, **hyper)
     values = result if isinstance(result, tuple) else (result,)
-    if len(values) != 1 + len(state):
-        promised = ", ".join(("w", *signature(rule).state))
-        raise TypeError(
-            f"{signature(rule).name} returned {len(values)} value(s), but its signature promises {1 + len(state)}: return {promised}."
-        )
+    if len(values) != 1 + len(state) or isinstance(result, list):
+        raise TypeError(_miscounted(signature(rule), result))
     if getattr(values[0], "shape", None) != w.shape:
-        got = (
-            f"the shape {tuple(values[0].shape)}"
-            if hasattr(values[0], "shape")
-            else f"the type {type(values[0]).__name__}"
-        )
         raise TypeError(
-            f"{signature(rule).name} returned a w of {got}. Return the new parameters, of the shape {tuple(w.shape)}."
+            f"{signature(rule).name} returned a w of {_form(values[0])}. Return the new parameters, of the shape {tuple(w.shape)}."
         )
+    for k, (old, new) in enumerate(zip(state, values[1:], strict=True)):
+        if getattr(old, "shape", None) != getattr(new, "shape", ()):
+            _check_state(signature(rule), k, old, new)
     return values[0], values[1:]
+
+
+def _miscounted(own: Signature, result) -> str:
+    """What to say of a rule that returned another number of values than its signature promises."""
+    promised = ", ".join(("w", *own.state))
+    if isinstance(result, list):
+        return f"{own.name} returned a list. Return the values themselves: return {promised}."
+    count = len(result) if isinstance(result, tuple) else 1
+    settings = [k for k in own.state if _usual(k) is not None]
+    if settings and count == 1 + len(own.state) - len(settings):
+        return misplaced(own, settings)
+    return f"{own.name} returned {count} value(s), but its signature promises {1 + len(own.state)}: return {promised}."
+
+
+def misplaced(own: Signature, names: list[str]) -> str:
+    """What to say where states look like hyperparameters for which the `*` was forgotten."""
+    return (
+        f"{own.name}'s `{names[0]}` stands before the `*`, so it is a state, which is returned: return {', '.join(('w', *own.state))}. "
+        f"A hyperparameter stands after it: {starred(own, names)}."
+    )
+
+
+def starred(own: Signature, names) -> str:
+    """A rule's first line, with these names behind the `*`, where hyperparameters stand."""
+    parts = [
+        *own.inputs,
+        *(_argument(k, x) for k, x in own.state.items() if k not in names),
+        "*",
+        *(_argument(k, x) for k, x in (own.state | own.hyper).items() if k in names or k in own.hyper),
+    ]
+    return f"`def {own.name if own.name.isidentifier() else 'rule'}({', '.join(parts)})`"
+
+
+def _argument(name: str, default) -> str:
+    return f"{name}={default!r}" if isinstance(default, float | str) else f"{name}=…"
+
+
+def _check_state(own: Signature, k: int, old, new) -> None:
+    """Raise a TypeError for a state that is no number and no tensor, or one that changes its shape."""
+    name, shapes = [*own.state][k], [tuple(getattr(x, "shape", ())) for x in (old, new)]
+    if not isinstance(new, torch.Tensor | numbers.Real):
+        raise TypeError(f"{own.name} returned `{name}` of {_form(new)}. Return a tensor of the shape {shapes[0]}.")
+    if shapes[0] != shapes[1]:
+        raise TypeError(
+            f"{own.name} returned `{name}` with the shape {shapes[1]}, but it starts with {shapes[0]}: keep its shape."
+        )
+
+
+def _form(x) -> str:
+    return f"the shape {tuple(x.shape)}" if hasattr(x, "shape") else f"the type {type(x).__name__}"

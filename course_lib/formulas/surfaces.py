@@ -72,6 +72,15 @@ def himmelblau(w):
     return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
 
+def turned(points, angle):
+    """Points of the plane, of shape (..., 2), turned about the origin by `angle` degrees."""
+    radians = angle * math.pi / 180
+    x, y = points[..., 0], points[..., 1]
+    return torch.stack(
+        [math.cos(radians) * x - math.sin(radians) * y, math.sin(radians) * x + math.cos(radians) * y], -1
+    )
+
+
 @dataclass(frozen=True)
 class Surface:
     """A surface and what one must know to draw it.
@@ -88,6 +97,15 @@ class Surface:
     @staticmethod
     def of(formula: Callable) -> "Surface":
         """The course's entry for a surface; for a reader's own, the square from -2 to 2."""
+        return formula if isinstance(formula, Surface) else Surface._of_function(formula)
+
+    @staticmethod
+    def function(surface) -> Callable:
+        """The function in a Surface; anything else as it is, for signature() to judge."""
+        return surface.formula if isinstance(surface, Surface) else surface
+
+    @staticmethod
+    def _of_function(formula: Callable) -> "Surface":
         return next((s for s in SURFACES.values() if s.formula is formula), None) or Surface(
             formula, ((-2, 2), (-2, 2)), (-1.5, 1.0)
         )

@@ -1,12 +1,13 @@
-"""Which executed pages may be reused: only those that ran with these very sources and package versions. All others run side by side."""
+"""Executed pages that may be reused: those that ran without an error, with these very sources and package versions."""
 
 import hashlib
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from jupyter_cache import get_cache
-from jupyter_cache.executors import load_executor
+import nbformat
+from nbformat import NotebookNode
+
+from course_lib.publishing.execution import code_cells, execute
 
 PATTERNS = (
     "requirements.txt",
@@ -19,10 +20,7 @@ PATTERNS = (
 
 
 def cache_key(root: Path) -> str:
-    """16 hexadecimal digits that change with the library's sources and with requirements.txt in the folder `root`.
-
-    jupyter-cache looks at a notebook's cells alone, so a changed library would leave old outputs in the book.
-    """
+    """16 hexadecimal digits that change with the library's sources and with requirements.txt in the folder `root`."""
     digest = hashlib.sha256()
     for pattern in PATTERNS:
         for file in sorted(root.glob(pattern)):
@@ -30,17 +28,46 @@ def cache_key(root: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def execute_stale(cache_path: Path, notebooks: Sequence[Path], timeout: int) -> None:
-    """Execute those notebooks that the cache does not hold, one on each processor, and put their outputs into it.
+class ExecutionCache:
+    """The executed pages of a book in the folder `root`, stored in the folder `build` by the code in their cells."""
 
-    Sphinx, left alone, executes them one after the other as it reads them. A notebook that raises is not put into the cache:
-    Sphinx executes it once more and reports the error with its place. `timeout` is in seconds, for each cell.
-    """
-    cache = get_cache(cache_path)
-    for path in notebooks:
-        cache.add_nb_to_project(str(path))
-    quiet = logging.getLogger(__name__)
-    quiet.setLevel(logging.WARNING)  # its processes would otherwise tell of their end
-    load_executor("local-parallel", cache, logger=quiet).run_and_cache(
-        filter_uris=[str(path) for path in notebooks], timeout=timeout
-    )
+    def __init__(self, root: Path, build: Path):
+        self.folder = build / ".executed" / cache_key(root)
+
+    def executed(self, path: Path) -> NotebookNode | None:
+        """The notebook at `path` with the outputs of its execution, or None where it was not executed or failed."""
+        notebook = nbformat.read(path, as_version=4)
+        return _with_outputs(notebook, place) if (place := self._place(notebook)).exists() else None
+
+    def execute(self, paths: Iterable[Path], timeout: int) -> dict[Path, tuple[NotebookNode, str]]:
+        """Executes the notebooks that the cache lacks and stores those that ran; gives the others as far as they came, each with its failure.
+
+        `timeout` is in seconds, for each cell.
+        """
+        notebooks = {path: nbformat.read(path, as_version=4) for path in paths if not self.executed(path)}
+        failed = {}
+        for path, failure in execute(notebooks, timeout):
+            if failure:
+                failed[path] = notebooks[path], failure
+            else:
+                self._store(notebooks[path])
+        return failed
+
+    def _store(self, notebook: NotebookNode) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self._place(notebook)
+        nbformat.write(notebook, place.with_suffix(".part"))
+        place.with_suffix(".part").rename(place)  # no reader ever meets half a file
+
+    def _place(self, notebook: NotebookNode) -> Path:
+        sources = "\0".join(cell.source for cell in code_cells(notebook))
+        return self.folder / f"{hashlib.sha256(sources.encode()).hexdigest()[:32]}.ipynb"
+
+
+def _with_outputs(notebook: NotebookNode, place: Path) -> NotebookNode:
+    """`notebook` with the outputs that are stored at `place`; its texts may have changed since."""
+    stored = nbformat.read(place, as_version=4)
+    for cell, done in zip(code_cells(notebook), code_cells(stored)):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    notebook.metadata.language_info = stored.metadata.language_info  # names the language that colors the code
+    return notebook

@@ -9,8 +9,9 @@ from docutils import nodes
 from sphinx.util import logging
 
 from course_lib.publishing import matplotlib_svg
-from course_lib.widgets.bundle import STYLE, bundle
-from course_lib.widgets.figure import MIME
+from course_lib.widgets.kit.bundle import STYLE, bundle, style
+from course_lib.widgets.kit.colors import rule_colors
+from course_lib.widgets.kit.figure import MIME
 
 HERE = Path(__file__).parent
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -63,8 +64,10 @@ def write_static_files(folder: Path) -> None:
     shutil.copytree(HERE / "mathjax", folder / "mathjax")
     course = folder / "course"
     course.mkdir()
-    for source in (HERE / "book.css", HERE / "mount.js", HERE / "mount.css", HERE / "plots.css", STYLE):
+    for source in (HERE / "book.css", HERE / "mount.js", HERE / "mount.css"):
         shutil.copy(source, course)
+    (course / STYLE.name).write_text(style(), "utf-8")
+    (course / "plots.css").write_text((HERE / "plots.css").read_text("utf-8") + rule_colors(), "utf-8")
     (course / "figures.js").write_text(f"window.courseFigures = {json.dumps(bundle())};\n", "utf-8")
 
 

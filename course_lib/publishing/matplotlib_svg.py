@@ -4,19 +4,20 @@ import hashlib
 import re
 from xml.etree import ElementTree
 
+from course_lib.formulas.catalog import CATALOG
+
 LARGEST = 150_000  # characters; a larger drawing stays a file of its own
 
-# What course.mplstyle draws with, and the page's colors for it: first text, lines and paper, then the data colors that
-# plots.css makes lighter on a dark page. All other colors stay.
+# What course.mplstyle draws text, lines and paper with, and the page's colors for it. A rule's color becomes its variable, so that
+# it is lighter on a dark page; where rules share one, on both, it is the first one's. All other colors stay.
 THEME = {
     "#000000": "var(--pst-color-text-base, #000)",
     "#666666": "var(--pst-color-text-muted, #666)",
     "#cccccc": "var(--pst-color-border, #ccc)",
     "#ffffff": "var(--pst-color-background, #fff)",
-    "#0072b2": "var(--plot-blue, #0072b2)",
-    "#d55e00": "var(--plot-vermilion, #d55e00)",
-    "#009e73": "var(--plot-green, #009e73)",
 }
+RULES = {x.color: f"var(--cf-rule-{name}, {x.color})" for name, x in reversed(CATALOG.items())}
+COLORS = RULES | THEME
 ROOT_STYLE = "max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt;fill:" + THEME["#000000"]
 
 
@@ -52,8 +53,8 @@ def _local(name: str) -> str:
 
 
 def _rewrite(value: str, prefix: str) -> str:
-    """An attribute's value: references get the page-wide `prefix`, the style file's own colors become the theme's."""
+    """An attribute's value: references get the page-wide `prefix`, the style file's own colors and the rules' become the page's."""
     if value.startswith("#"):
         return "#" + prefix + value[1:]
     value = value.replace("url(#", f"url(#{prefix}")
-    return re.sub(r"#[0-9a-f]{6}\b", lambda color: THEME.get(color[0].lower(), color[0]), value, flags=re.IGNORECASE)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda color: COLORS.get(color[0].lower(), color[0]), value, flags=re.IGNORECASE)

@@ -1,4 +1,5 @@
-// Mounts the figures of a built page: the same ES module that anywidget runs in Jupyter, with a model that has no kernel.
+// Mounts the figures of a built page: the same ES module that anywidget runs in Jupyter, with a model that has no
+// kernel.
 // A classic script, and the module as text in window.courseFigures, because browsers load no ES module from file://.
 (() => {
   "use strict";
@@ -9,9 +10,13 @@
     #listeners = new Map(); // event -> set of functions
 
     /** @param {Record<string, unknown>} state */
-    constructor(state) { this.#state = state; }
+    constructor(state) {
+      this.#state = state;
+    }
 
-    get(name) { return this.#state[name]; }
+    get(name) {
+      return this.#state[name];
+    }
 
     set(name, value) {
       if (Object.is(this.#state[name], value)) return;
@@ -51,12 +56,13 @@
   });
 
   /** figures.js, which loads beside this file, has run; or it failed, and `window.courseFigures` stays empty. */
-  const arrived = () => new Promise((resolve) => {
-    const script = document.querySelector('script[src*="figures.js"]');
-    if (window.courseFigures || !script) return resolve();
-    for (const event of ["load", "error"]) script.addEventListener(event, resolve);
-    addEventListener("load", resolve); // after every script, in case it failed before anybody listened
-  });
+  const arrived = () =>
+    new Promise((resolve) => {
+      const script = document.querySelector('script[src*="figures.js"]');
+      if (window.courseFigures || !script) return resolve();
+      for (const event of ["load", "error"]) script.addEventListener(event, resolve);
+      addEventListener("load", resolve); // after every script, in case it failed before anybody listened
+    });
 
   async function load() {
     await arrived();
@@ -98,13 +104,16 @@
     host.dataset.failed = error.message;
   }
 
-  const observer = new IntersectionObserver((entries) => {
-    for (const { isIntersecting, target } of entries) {
-      if (!isIntersecting) continue;
-      observer.unobserve(target);
-      mount(target);
-    }
-  }, { rootMargin: "600px" });
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        observer.unobserve(target);
+        mount(target);
+      }
+    },
+    { rootMargin: "600px" },
+  );
   parsed.then(() => {
     for (const host of document.querySelectorAll(".course-figure")) {
       hosts.add(host);

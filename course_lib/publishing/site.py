@@ -25,7 +25,7 @@ def write_site(out: Path, root: Path = ROOT) -> Path:
     if not (html / "index.html").exists():
         raise FileNotFoundError(f"There is no built book in {html}. Build it first: make book.")
     _clear(out)
-    shutil.copytree(html, out, ignore=shutil.ignore_patterns(".buildinfo*", ".doctrees"))
+    shutil.copytree(html, out, ignore=shutil.ignore_patterns(".buildinfo*", ".doctrees", "*.err.log"))
     (out / ".nojekyll").touch()  # else GitHub Pages drops folders like _static
     wheel = build_wheel(out)
     shutil.copytree(root / "book", out / "notebooks", ignore=shutil.ignore_patterns(".*", "__pycache__", "*.ipynb"))

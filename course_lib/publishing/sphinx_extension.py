@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+import nbformat
+from sphinx.util import logging
+
 from course_lib.publishing import figures
-from course_lib.publishing.execution_cache import cache_key, execute_stale
+from course_lib.publishing.execution_cache import ExecutionCache
 from course_lib.publishing.repository import find_repository
 from course_lib.publishing.typography import keep_punctuation
 
@@ -14,6 +17,7 @@ c.InlineBackend.print_figure_kwargs = {"metadata": {"Date": None}}
 c.HistoryManager.enabled = False
 c.IPKernelApp.log_level = "ERROR"
 """
+log = logging.getLogger(__name__)
 
 
 def setup(app):
@@ -22,7 +26,11 @@ def setup(app):
         "1"  # the notebooks' kernels inherit it: a Figure then gives its state in place of a widget
     )
     app.connect("config-inited", _configure)
-    app.connect("env-before-read-docs", _execute)
+    pages = _Pages()
+    app.connect("builder-inited", pages.open)
+    app.connect("env-get-outdated", pages.not_executed)
+    app.connect("env-before-read-docs", pages.execute)
+    app.connect("source-read", pages.insert)
     app.connect("html-page-context", figures.add_page_files)
     app.connect("html-page-context", _add_colab_button, priority=600)  # after the theme has made its buttons
     app.connect("doctree-read", figures.warn_of_dead_widgets)
@@ -36,7 +44,6 @@ def _configure(app, config):
     figures.write_static_files(build / ".course_static")
     config.html_static_path.append(str(build / ".course_static"))
     config.nb_ipywidgets_js = {}  # no require.js and no html-manager from another host
-    config.nb_execution_cache_path = str(build / ".jupyter_cache" / cache_key(root))
     config.html_theme_options.setdefault(
         "navbar_persistent", []
     )  # else the theme adds a second header with a second search
@@ -44,14 +51,36 @@ def _configure(app, config):
     _set_kernels(build / ".ipython")
 
 
-def _execute(app, env, docnames):
-    """Executes the pages that changed before Sphinx reads them. One alone it can execute itself."""
-    notebooks = [path for path in map(Path, map(env.doc2path, docnames)) if path.suffix == ".ipynb"]
-    if len(notebooks) > 1:
-        os.environ.setdefault(
-            "OMP_NUM_THREADS", "1"
-        )  # side by side, a kernel's second thread would take another one's processor
-        execute_stale(Path(app.config.nb_execution_cache_path), notebooks, app.config.nb_execution_timeout)
+class _Pages:
+    """The pages that are notebooks, executed before Sphinx reads them: it is given their outputs with their sources."""
+
+    def open(self, app) -> None:
+        """Opens the cache of the library as it is now (Sphinx event builder-inited)."""
+        self.cache, self.failed = ExecutionCache(Path(app.srcdir), Path(app.outdir).parent), {}
+
+    def not_executed(self, app, env, added, changed, removed) -> list[str]:
+        """The pages to read again though they did not change: the library did, or they failed (Sphinx event env-get-outdated)."""
+        return [name for name in env.found_docs if (path := _notebook(env, name)) and not self.cache.executed(path)]
+
+    def execute(self, app, env, docnames) -> None:
+        """Executes those of the pages to be read that the cache lacks (Sphinx event env-before-read-docs)."""
+        names = {path: name for name in docnames if (path := _notebook(env, name))}
+        if len(names) > 1:  # side by side, a kernel's second thread would take another one's processor
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
+        self.failed = self.cache.execute(names, app.config.nb_execution_timeout)
+        for path, (_, failure) in self.failed.items():
+            log.warning(failure, location=names[path], type="course", subtype="execution")
+
+    def insert(self, app, docname, source) -> None:
+        """Gives a page the outputs that it has, also one that failed (Sphinx event source-read)."""
+        if path := _notebook(app.env, docname):
+            notebook = self.cache.executed(path) or self.failed[path][0]
+            source[0] = nbformat.writes(notebook)
+
+
+def _notebook(env, docname: str) -> Path | None:
+    path = Path(env.doc2path(docname))
+    return path if path.suffix == ".ipynb" else None
 
 
 def _set_repository(options, repository):

@@ -1,29 +1,22 @@
-"""Figures that a reader can move: x.py holds the state, x.js draws it."""
+"""Figures that a reader can move. Every Figure that a module in `figures` defines can be imported from here."""
 
-from course_lib.widgets.decay_map import DecayMap
-from course_lib.widgets.descent import Descent
-from course_lib.widgets.figure import Figure
-from course_lib.widgets.fit import Fit
-from course_lib.widgets.local_model import LocalModel
-from course_lib.widgets.map import Map
-from course_lib.widgets.mini_batch import MiniBatch
-from course_lib.widgets.race import Race
-from course_lib.widgets.rate_map import RateMap
-from course_lib.widgets.ridge import Ridge
-from course_lib.widgets.secant_ellipse import SecantEllipse
-from course_lib.widgets.trainability import Trainability
+import importlib
 
-__all__ = [
-    "DecayMap",
-    "Descent",
-    "Figure",
-    "Fit",
-    "LocalModel",
-    "Map",
-    "MiniBatch",
-    "Race",
-    "RateMap",
-    "Ridge",
-    "SecantEllipse",
-    "Trainability",
-]
+from course_lib.widgets.kit.bundle import FOLDER, scripts
+from course_lib.widgets.kit.figure import Figure
+
+
+def _figures() -> dict[str, type[Figure]]:
+    """The class of each pair x.py and x.js, by its name."""
+    found = {}
+    for path in scripts().values():
+        name = ".".join((__name__, *path.relative_to(FOLDER).with_suffix("").parts))
+        classes = vars(importlib.import_module(name)).items()
+        found |= {
+            key: x for key, x in classes if isinstance(x, type) and issubclass(x, Figure) and x.__module__ == name
+        }
+    return found
+
+
+globals().update(_figures())
+__all__ = ["Figure", *_figures()]

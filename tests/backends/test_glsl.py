@@ -9,8 +9,10 @@ import re
 import numpy as np
 import pytest
 import torch
+from rule_reading import COUPLED
 from shader_drawing import draw_shader
 from torch.func import vmap
+from torch.nn import functional as F
 
 from course_lib.backends.glsl import LARGEST, LONGEST, fragment, number
 from course_lib.backends.program import Instruction, Program
@@ -30,7 +32,7 @@ from course_lib.formulas import (
 )
 
 CELLS, STEPS, FEW, GOAL, BOUND = 20, 200, 30, 1e-3, 1000.0
-CHAOTIC = {"lamb"}  # its trust ratio |w| / |step| makes the last digit of a small step into a large one
+CHAOTIC = COUPLED  # as LAMB, whose trust ratio |w| / |step| makes the last digit of a small step into a large one
 
 
 @pytest.fixture
@@ -197,6 +199,18 @@ OPERATORS = {
     "logarithm": lambda w: torch.log(1 + w.abs()),
     "sine and cosine": lambda w: (100 * w).sin() + w.cos() / 2,
     "hyperbolic tangent": lambda w: w.tanh(),
+    "logarithms": lambda w: torch.log1p(w.abs()) + torch.log2(w.abs() + 0.25) + torch.log1p(w.clamp(-0.4, 0.4) / 1000),
+    "logarithm of a small number": lambda w: 1000 * torch.log1p(w / 1000),
+    "exponential less one": lambda w: torch.expm1(w.clamp(max=3)) + 1000 * torch.expm1(w / 1000),
+    "powers of two": lambda w: torch.exp2(w.clamp(-5, 5)),
+    "tangent and its inverse": lambda w: torch.tan(w / 9) + torch.atan(w) + torch.atan(w / 100) + torch.atan(1 / w),
+    "error function": lambda w: torch.erf(w) + 1000 * torch.erf(w / 1000) + torch.erf(w / 3),
+    "to the nearest": lambda w: torch.round(w) + torch.round(2 * w) / 10,
+    "sign of another": lambda w: torch.copysign(w, w.flip(0)),  # GLSL promises no sign of a zero
+    "hypotenuse": lambda w: torch.hypot(w, w.flip(0)),
+    "soft thresholds": lambda w: F.softshrink(w, 0.3) + F.softplus(w) + F.leaky_relu(w) + F.gelu(w) + F.silu(w),
+    "statistics": lambda w: (w - w.mean()) / (w.std() + 1) + w.var() + w.prod() + w.amax() * w.amin(),
+    "not a number replaced": lambda w: torch.nan_to_num(w.sqrt(), nan=0.5, posinf=7.0),
     "sigmoid": lambda w: w.sigmoid(),
     "constants of any size": lambda w: w + 1e-8 + 3e7 + 1e-30 * w + 12345678.0,
     "an infinite constant": lambda w: torch.minimum(w, torch.full_like(w, torch.inf)),
@@ -292,10 +306,10 @@ def test_an_operator_that_glsl_lacks_is_named():
     step = Program(
         "own on bowl",
         ("w[0]", "w[1]", "t"),
-        (Instruction("_1", "erf", ("w[0]",)),),
+        (Instruction("_1", "gamma", ("w[0]",)),),
         {"loss": ("_1",), "w": ("_1", "w[1]")},
     )
-    with pytest.raises(ValueError, match=re.escape("own on bowl: GLSL has no operator `erf` in _1 = erf")):
+    with pytest.raises(ValueError, match=re.escape("own on bowl: GLSL has no operator `gamma` in _1 = gamma")):
         fragment(Recurrence(step, ("w[0]", "w[1]"), {}, ()), "w0", "w1")
 
 

@@ -123,7 +123,7 @@ def test_what_is_alike_for_all_runs_is_computed_once_for_all(name):
     assert not loop.once and len(loop.body) <= len(apart.body) and len(loop.each) > len(apart.each)
     assert loop.alike == (set(recurrence.hyper) | set(loop.powers)) - {"lr"}
     followers = {"t", *loop.alike} | {i.name for i in loop.each}
-    assert all(set(filter(lambda a: isinstance(a, str), i.args)) <= followers for i in loop.each)
+    assert [i for i in loop.each if not {a for a in i.args if isinstance(a, str)} <= followers] == []
 
 
 def test_what_is_fixed_may_be_read_by_what_each_run_computes_once():

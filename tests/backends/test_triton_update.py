@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from rule_reading import COUPLED
 from torch import nn
 
 from course_lib.backends import generated, numba_update, triton_update
@@ -13,8 +14,7 @@ from course_lib.experiments import optimizer as module
 from course_lib.formulas import RULES, adam, adamw, momentum, radam
 from course_lib.formulas.signature import signature, step
 
-TOGETHER = {"lamb"}  # rules in which one parameter feels another
-ALONE = [pytest.param(rule, id=name) for name, rule in RULES.items() if name not in TOGETHER]
+ALONE = [pytest.param(rule, id=name) for name, rule in RULES.items() if name not in COUPLED]
 SIZES = (3, 0, triton_update.SIZE + 77, 1, triton_update.SIZE)
 
 

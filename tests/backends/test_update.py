@@ -5,14 +5,14 @@ import ctypes
 import numpy as np
 import pytest
 import torch
+from rule_reading import COUPLED
 
 from course_lib.backends import numba_update
 from course_lib.backends.update import trace_update
 from course_lib.formulas import RULES, adam, adamw, bfgs, clipped, gradient_descent, lamb, momentum
 from course_lib.formulas.signature import signature, step
 
-TOGETHER = {"lamb"}  # rules in which one parameter feels another
-ALONE = [pytest.param(rule, id=name) for name, rule in RULES.items() if name not in TOGETHER]
+ALONE = [pytest.param(rule, id=name) for name, rule in RULES.items() if name not in COUPLED]
 SIZES = (3, 0, 20_000, 1)  # more than a chunk, and nothing
 
 

@@ -252,13 +252,25 @@ def makes_figure(node: ast.AST) -> bool:
 
 
 def definitions(notebook, last: str) -> Iterator[str]:
-    """Imports and functions of the page, and what the cell `last` assigns before its figure."""
+    """Imports, functions and literals of the page, and what the cell `last` assigns before its figure."""
     for source in code(notebook):
         for node in ast.parse(source).body:
-            if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef):
+            assigns = isinstance(node, ast.Assign) and not any(map(makes_figure, ast.walk(node)))
+            if (
+                isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
+                or assigns
+                and (source == last or is_literal(node.value))
+            ):
                 yield ast.unparse(node)
-            elif source == last and isinstance(node, ast.Assign) and not any(map(makes_figure, ast.walk(node))):
-                yield ast.unparse(node)
+
+
+def is_literal(node: ast.AST) -> bool:
+    """Whether an expression is a number, a text, or a collection of such."""
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True
 
 
 # Changing a page

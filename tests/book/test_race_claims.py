@@ -1,196 +1,166 @@
-"""What the chapter on the race claims, measured."""
+"""What the chapter on the race says, bound to its records, to its figures and to algebra."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
-from torch.func import grad, vmap
+from claims import About, Below, Page
+from torch.func import grad
 
-from course_lib.experiments import Optimizer, digits, sweep, train_ensemble
+from course_lib.experiments import recorded, sweep
+from course_lib.experiments.arrivals import RATES, arrivals, good_decades
+from course_lib.experiments.studies import race as study
 from course_lib.formulas import (
+    RULES,
     SURFACES,
-    adadelta,
     adagrad,
     adam,
-    adamax,
-    amsgrad,
-    beale,
     bfgs,
     clip_by_value,
     clipped,
     gradient_descent,
-    himmelblau,
-    lamb,
-    lbfgs,
-    lion,
     momentum,
-    muon,
-    nadam,
-    nesterov,
     newton,
     quadratic,
-    radam,
-    ravine,
     rmsprop,
     rosenbrock,
     rprop,
-    saddle,
 )
 from course_lib.formulas.matrices import orthogonal
 from course_lib.formulas.signature import signature
-from course_lib.widgets import Map, Race
-from course_lib.widgets.race import RATES, good_decades
+from course_lib.formulas.surfaces import turned
 
-LECTURE = [gradient_descent, momentum, rprop, adagrad, adam]
-# As many of the chapter's 1000 steps as change nothing: twice the best rate's, all where none arrives.
-BUDGETS = {
-    quadratic: [150, 300, 80, 80, 300],
-    rosenbrock: [1000, 820, 1000, 1000, 1000],
-    beale: [1000, 640, 210, 880, 340],
-}
-GRID = torch.tensor(RATES, dtype=torch.float64)
-GRID_FINE = torch.logspace(-3, -1, 101, dtype=torch.float64)
+page = Page("optimizers/race")
+START = torch.tensor([-2.2, 1.2], dtype=torch.float64)
+FINE = torch.logspace(-3, -1, 101, dtype=torch.float64)
 
 
-def until_it_stays(loss, goal=1e-6):
-    """Steps until the loss, (steps + 1, …), stays at the goal; infinite if it does not."""
-    late = ~(loss <= goal)
-    steps = (late.movedim(0, -1) * torch.arange(1, len(late) + 1)).amax(dim=-1).double()
-    return steps.where(~late[-1], math.inf)
+def steps_of(surface: str, rule: str) -> torch.Tensor:
+    """A rule's steps to the goal on a surface, for each of RATES."""
+    record = recorded("race_arrivals")
+    names = [name for name, _ in record.settings["surfaces"]]
+    return record["steps"][0, names.index(surface), record.settings["rules"].index(rule)]
 
 
-def losses(rule, surface, budget=1000, start=None, machine=None, **hyper):
-    """The loss above the minimum, (steps + 1, runs), from the surface's own start."""
-    shape = {k: torch.tensor(hyper[k]) for k in signature(surface, ("w",)).hyper if k in hyper}
-    machine = machine or (
-        "torch" if signature(rule).takes_loss or budget < 200 else "numba"
-    )  # code that is generated once and kept
-    path = sweep(
-        rule, surface, SURFACES[surface.__name__].start if start is None else start, budget, machine=machine, **hyper
-    )
-    return vmap(vmap(lambda w: surface(w, **shape)))(path) - (-0.25 if surface is saddle else 0.0)
-
-
-def arrivals(rule, surface, budget=1000, goal=1e-6, **hyper):
-    return until_it_stays(losses(rule, surface, budget, lr=GRID, **hyper), goal)
-
-
-@pytest.fixture(scope="module")
-def tuned():
-    """Steps to the goal for each rate: by surface, then by rule."""
-    return {
-        surface: {rule: arrivals(rule, surface, budget) for rule, budget in zip(LECTURE, budgets, strict=True)}
-        for surface, budgets in BUDGETS.items()
-    }
-
-
-def fewest(steps):
+def best(surface: str, rule: str) -> tuple[float, float]:
+    """The fewest steps, and the rate that needs them."""
+    steps = steps_of(surface, rule)
     return steps.min().item(), RATES[steps.argmin()]
 
 
-# The figure's answers
+def at_default(surface: str, rule: str) -> float:
+    """The steps at the rate that stands in the rule's signature."""
+    return study.default_and_best(surface, (rule,))[rule][0]
 
 
-def test_at_default_rates_on_the_quadratic():
-    expected = {
-        newton: 1,
-        bfgs: 3,
-        lbfgs: 7,
-        rprop: 33,
-        gradient_descent: 70,
-        momentum: 149,
-        rmsprop: math.inf,
-        adadelta: math.inf,
-        adam: math.inf,
-        adagrad: math.inf,
-    }
-    for rule, steps in expected.items():
-        assert until_it_stays(losses(rule, quadratic, 1000 if steps > 7 else 12)).item() == steps
-    assert math.hypot(*SURFACES["quadratic"].start) == pytest.approx(2.5, abs=0.01)
-    fig = Race([newton], [quadratic])
-    assert fig.spec["surfaces"]["quadratic"]["start"] == [-2.2, 1.2] and fig.spec["rates"] == RATES and len(RATES) == 29
-    assert (fig.steps, fig.goal, fig.mode, fig.surface) == (1000, 1e-6, "defaults", "quadratic")
+# The rules of the race, and the figure's answers
 
 
-def test_a_pass_is_no_arrival():
-    loss = losses(rmsprop, quadratic, 300, lr=100.0)[:, 0]
-    assert 1e-11 < loss.min() < 1e-9 and 10 < loss.argmin() < 20  # at a distance of 1e-5
-    assert loss[loss.argmin() + 200] > 1000
-
-
-def test_tuning_turns_the_ranking_around(tuned):
-    default = {
-        s: {r: steps[RATES.index(signature(r).hyper["lr"])].item() for r, steps in rules.items()}
-        for s, rules in tuned.items()
-    }
-    assert default[quadratic] == {
-        gradient_descent: 70,
-        momentum: 149,
-        rprop: 33,
-        adagrad: math.inf,
-        adam: math.inf,
-    }  # of 1000 steps: above
-    assert set(default[rosenbrock].values()) == {math.inf}
-    assert [r for r, n in default[beale].items() if n < math.inf] == [rprop] and default[beale][rprop] == 205
-    best = {s: {r: fewest(steps) for r, steps in rules.items()} for s, rules in tuned.items()}
-    assert best[quadratic] == {
-        gradient_descent: (38, 0.178),
-        momentum: (148, 0.0562),
-        rprop: (18, 0.316),
-        adagrad: (4, 100.0),
-        adam: (149, 0.562),
-    }
-    assert {r: n for r, (n, _) in best[rosenbrock].items() if n < math.inf} == {momentum: 405, adam: 599}
-    assert {r: n for r, (n, _) in best[beale].items()} == {
-        gradient_descent: 528,
-        momentum: 318,
-        rprop: 96,
-        adagrad: 438,
-        adam: 164,
-    }
-    assert [min(rules, key=rules.get) for rules in best.values()] == [
-        adagrad,
-        momentum,
-        rprop,
-    ]  # three surfaces, three winners
-    path = sweep(adagrad, quadratic, SURFACES["quadratic"].start, 1, lr=100.0)[:, 0]
-    assert path.diff(dim=0).abs() == pytest.approx(torch.full((1, 2), 100.0), rel=1e-6)
-
-
-def test_the_good_bands(tuned):
-    bands = {s: [good_decades(rules[r]) for r in LECTURE] for s, rules in tuned.items()}
-    assert bands == {
-        quadratic: [0.5, 2.25, 4.5, 1.75, 3.75],
-        rosenbrock: [0, 0.5, 0, 0, 1],
-        beale: [0.5, 0.5, 4.5, 0.5, 1.25],
-    }
-    for surface in (ravine, saddle, himmelblau):
-        assert good_decades(arrivals(gradient_descent, surface)) == 0.5
-        assert good_decades(arrivals(rprop, surface, 120)) >= 4.5
-
-
-def test_the_goal_decides():
-    steps = {rule: fewest(arrivals(rule, rosenbrock, goal=1e-3))[0] for rule in (momentum, adagrad, adam)}
-    assert steps == {momentum: 174, adagrad: 11, adam: 341}
-
-
-@pytest.mark.parametrize(
-    ("surface", "steps"), [(quadratic, 3), (ravine, 7), (saddle, 7), (rosenbrock, 31), (beale, 15), (himmelblau, 7)]
+@page.claim(
+    "computed, as the minimum is known | | goal | how low is low enough | ${}$, a slider | | budget | how many steps a rule "
+    "may take | {}, a slider |",
+    "the best of {} rates from ${}$ to ${}$, four a decade",
+    "RMSprop at a rate of {} passes a quadratic's minimum at a distance of ${}$, and is far away again {} steps later.",
 )
-def test_bfgs_arrives_everywhere_and_newton_does_not(surface, steps):
-    assert until_it_stays(losses(bfgs, surface, steps + 3)).item() == steps
-    newtons, path = (
-        losses(newton, surface, 60)[:, 0],
-        sweep(newton, surface, SURFACES[surface.__name__].start, 60)[-1, 0],
-    )
-    if surface in (quadratic, rosenbrock):
-        assert until_it_stays(newtons).item() == {quadratic: 1, rosenbrock: 5}[surface]
-    elif surface is ravine:
-        assert not newtons[-1] < 1e6
-    else:
-        assert newtons[-1] > 0.2 and grad(surface)(path).norm() < 1e-9  # a stationary point, but no minimum
+def test_the_rules(page):
+    fig = page.figure(0)
+    path = sweep(rmsprop, quadratic, START, 300, lr=100.0)[:, 0]
+    nearest = int(path.norm(dim=1)[:100].argmin())
+    assert path[nearest + 200].norm() > 10
+    assert fig.spec["rates"] == RATES
+    return fig.goal, fig.steps, len(RATES), min(RATES), max(RATES), 100, path[nearest].norm(), 200
+
+
+@page.claim(
+    "which ones do not arrive in {} steps?",
+    "Rprop, after {} steps; gradient descent needs {} and momentum {}. RMSprop, Adadelta, Adam and Adagrad do not arrive.",
+    "the start is {} from the minimum, and Adam's default of {} is a length, so {} steps are at most about that far.",
+)
+def test_at_default_rates_on_the_quadratic(page):
+    fig = page.figure(0)
+    runs = {x.rule: x.steps for x in fig.standings}
+    assert (fig.surface, fig.mode) == ("quadratic", "defaults")
+    assert [r for r, n in runs.items() if n == math.inf] and {r for r, n in runs.items() if n == math.inf} == {
+        "rmsprop", "adadelta", "adam", "adagrad",
+    }  # fmt: skip
+    lr = signature(adam).hyper["lr"]
+    return fig.steps, runs["rprop"], runs["gradient_descent"], runs["momentum"], START.norm(), lr, fig.steps
+
+
+@page.claim(
+    "from the last place to {} steps, at $\\eta = {}$, an absurd rate. Its first step jumps {} away",
+    "Adam arrives, too, after {} steps. Gradient descent halves its steps, from {} to {}.",
+)
+def test_who_gains_most_by_tuning():
+    first = sweep(adagrad, quadratic, START, 1, lr=100.0)[:, 0].diff(dim=0).abs()
+    assert first[0].tolist() == pytest.approx([100.0, 100.0], rel=1e-6)
+    descent = best("quadratic", "gradient_descent")[0]
+    return (
+        *best("quadratic", "adagrad"), first.max(), best("quadratic", "adam")[0], at_default("quadratic", "gradient_descent"), descent,
+    )  # fmt: skip
+
+
+@page.claim(
+    "Momentum ({} steps) and Adam ({}). With the goal at ${}$ it is Adagrad, after {} steps:", "it never reaches ${}$."
+)
+def test_the_goal_decides():
+    record = recorded("race_arrivals")
+    early = dict(zip(record.settings["rules"], record["early"][0].amin(1).tolist(), strict=True))
+    lectures = {r: n for r, n in early.items() if r in study.LECTURE}
+    assert min(lectures, key=lectures.get) == "adagrad" and best("rosenbrock", "adagrad")[0] == math.inf
+    assert {r for r in study.LECTURE if best("rosenbrock", r)[0] < math.inf} == {"momentum", "adam"}
+    return best("rosenbrock", "momentum")[0], best("rosenbrock", "adam")[0], 1e-3, early["adagrad"], 1e-6
+
+
+def arrival(rule, surface: str, steps: int) -> float:
+    """When a rule without a rate worth a scan arrives."""
+    return arrivals(rule, SURFACES[surface].formula, steps, lr=[1.0], machine="torch").item()
+
+
+@page.claim(
+    "Newton needs {} step on the quadratic and {} on Rosenbrock's valley. Try it on the other four.",
+    "BFGS, which knows no curvature but that of its own steps, arrives on all six, after {} to {}.",
+)
+def test_bfgs_arrives_everywhere_and_newton_does_not():
+    bfgs_steps = {name: arrival(bfgs, name, 34) for name in SURFACES}
+    newton_steps = {name: arrival(newton, name, 60) for name in SURFACES}
+    assert {name for name, n in newton_steps.items() if n < math.inf} == {"quadratic", "rosenbrock"}
+    for name in ("saddle", "beale", "himmelblau"):
+        end = sweep(newton, SURFACES[name].formula, SURFACES[name].start, 60)[-1, 0]
+        assert grad(SURFACES[name].formula)(end).norm() < 1e-9  # a stationary point, but no minimum
+    assert not sweep(newton, SURFACES["ravine"].formula, SURFACES["ravine"].start, 60)[-1, 0].norm() < 1e6
+    return newton_steps["quadratic"], newton_steps["rosenbrock"], min(bfgs_steps.values()), max(bfgs_steps.values())
+
+
+@page.claim("Rprop's is {} decades and more on five of the six: the rate is only where it begins.")
+def test_the_good_bands():
+    wide = [good_decades(arrivals(rprop, SURFACES[name].formula, 250)) for name in SURFACES if name != "rosenbrock"]
+    narrow = [good_decades(steps_of(name, "gradient_descent")) for name in ("quadratic", "beale")]
+    narrow += [
+        good_decades(arrivals(gradient_descent, SURFACES[name].formula, 1000)) for name in ("ravine", "himmelblau")
+    ]
+    assert narrow == [0.5] * 4
+    assert best("rosenbrock", "rprop")[0] == best("rosenbrock", "gradient_descent")[0] == math.inf
+    return min(wide)
+
+
+@page.claim(
+    "On the quadratic Rprop is first at defaults with {} steps and Adagrad, which never arrives there, is first when tuned, "
+    "with {}. On Rosenbrock's valley nobody arrives at defaults; tuned, momentum needs {} and Adam {}. On Beale's surface "
+    "Rprop is first both times, with {} and {} steps.",
+    "Here each rule had {} tries with one number.",
+)
+def test_tuning_turns_the_ranking_around():
+    table = {name: study.default_and_best(name) for name in ("quadratic", "rosenbrock", "beale")}
+    first = {name: [min(rows, key=lambda r: rows[r][k]) for k in (0, 1)] for name, rows in table.items()}
+    assert first["quadratic"] == ["rprop", "adagrad"] and first["beale"] == ["rprop", "rprop"]
+    assert {rows[0] for rows in table["rosenbrock"].values()} == {math.inf} and first["rosenbrock"][1] == "momentum"
+    assert [r for r, (usual, _) in table["beale"].items() if usual < math.inf] == ["rprop"]
+    rosenbrock = table["rosenbrock"]
+    return (
+        table["quadratic"]["rprop"][0], table["quadratic"]["adagrad"][1], rosenbrock["momentum"][1], rosenbrock["adam"][1],
+        *table["beale"]["rprop"], len(RATES),
+    )  # fmt: skip
 
 
 # Why the surface decides
@@ -209,215 +179,143 @@ def test_bfgs_arrives_everywhere_and_newton_does_not(surface, steps):
     ],
 )
 def test_what_a_rule_does_not_notice(rule, hyper, feels_curvature, feels_rotation):
-    def scaled(w):
-        return 7 * quadratic(w)
-
-    angle = math.radians(30)
-    R = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=torch.float64)
-    start = torch.tensor([-2.2, 1.2], dtype=torch.float64)
-    path = sweep(rule, quadratic, start, 30, **hyper)
-    curved = sweep(rule, quadratic, start, 30, condition_number=100, **hyper)
-    turned = sweep(rule, quadratic, R @ start, 30, angle=30, **hyper) @ R
-    for other, feels in (
-        (curved, feels_curvature),
-        (sweep(rule, scaled, start, 30, **hyper), feels_curvature),
-        (turned, feels_rotation),
-    ):
-        assert ((path - other).abs().max() > 0.1) == feels
-        assert feels or (path - other).abs().max() < 1e-12
+    path = sweep(rule, quadratic, START, 30, **hyper)
+    curved = sweep(rule, quadratic, START, 30, condition_number=100, **hyper)
+    scaled = sweep(rule, lambda w: 7 * quadratic(w), START, 30, **hyper)
+    there = turned(sweep(rule, quadratic, turned(START, 30), 30, angle=30, **hyper), -30)
+    for other, feels in ((curved, feels_curvature), (scaled, feels_curvature), (there, feels_rotation)):
+        far = (path - other).abs().max()
+        assert far > 0.1 if feels else far < 1e-12
 
 
+@page.claim(
+    "first with condition number {} and {}, then turned by {}°", "A valley of condition number {}, turned by every fifth",
+    "Along the axes Adagrad needs {} steps and Rprop {}, momentum {}. Turned by {}° it is {}, {} and {}.",
+    "Momentum and Adam stay between {} and {} at every angle. Adagrad needs {} at -{}°, 0° and {}° and over {} between; Rprop is "
+    "below {} near these angles, and has gaps where it does not arrive. Gradient descent needs {} to {}.",
+)  # fmt: skip
 def test_so_you_can_choose_the_winner():
-    expected = {momentum: [171, 184], rprop: [20, 425], adagrad: [5, 457], adam: [165, 183]}
-    for rule, both in expected.items():
-        for angle, steps in zip((0.0, 45.0), both, strict=True):
-            assert arrivals(rule, quadratic, steps + 20, condition_number=100.0, angle=angle).min() == steps
+    record = recorded("race_valley")
+    angles = record.settings["angles"]
+    fewest = dict(zip(study.LECTURE, record["fewest"][0], strict=True))
+    along, across = angles.index(0), angles.index(45)
+    steady = torch.cat([fewest["momentum"], fewest["adam"]])
+    descent, ends = fewest["gradient_descent"], [angles.index(x) for x in (-90, 0, 90)]
+    assert fewest["rprop"].isinf().any() and fewest["adagrad"][ends].tolist() == [5.0] * 3
+    rows = [[fewest[r][k] for r in ("adagrad", "rprop", "momentum")] for k in (along, across)]
+    return (
+        10, 100, 30, record.settings["condition_number"], *rows[0], 45, *rows[1], steady.min(), steady.max(),
+        fewest["adagrad"][along], 90, 90, Below([400.0]) if fewest["adagrad"].max() > 400 else 0, Below(fewest["rprop"][ends]),
+        descent.min(), descent.max(),
+    )  # fmt: skip
 
 
 # The whole plane
 
 
-@pytest.fixture(scope="module")
-def plane():
-    """By rule: the rates, the angles, and how the runs of the page's map end."""
-    found = {}
-    for rule in (momentum, rprop):
-        fig = Map(
-            rule,
-            quadratic,
-            x="lr",
-            y="angle",
-            x_range=(1e-3, 100),
-            condition_number=100,
-            steps=600,
-            goal=1e-6,
-            lr=0.03,
-            angle=0,
-        )
-        assert fig.y_range == [-90, 90] and fig.start == [-2.2, 1.2]
-        found[rule] = *fig.places(60, 19), fig.values(60, 19)
-    return found
-
-
-def test_momentums_map_has_vertical_stripes(plane):
-    rates, angles, found = plane[momentum]
+def test_momentums_map_has_vertical_stripes_and_rprops_horizontal_ones():
+    first, second = page.figure(1), page.figure(2)
+    rates, angles = first.places(60, 19)
+    found = first.values(60, 19)
+    assert first.y_range == [-90, 90] and first.start == [-2.2, 1.2]
     assert ((rates > 0.38) == found.lost).all()
-    assert 2 * 1.9 / 0.1 / 100 == pytest.approx(0.38)
-    good = found.steps < math.inf
-    assert good[:, (0.013 < rates) & (rates < 0.38)].all()
-    fewest = found.steps.amin(1)
-    assert (fewest.min(), fewest.max()) == (130, 182) and angles[fewest.argmin()].item() == pytest.approx(
-        -28.4, abs=0.1
-    )
+    assert (found.steps < math.inf)[:, (0.013 < rates) & (rates < 0.38)].all()
+    other = second.values(60, 19)
+    assert not other.lost.any()
+    share = (other.steps < math.inf).double().mean(1)
+    assert (share[(-19.5 < angles) & (angles < 28.5)] == 1).all() and (share[angles.abs() > 65] == 1).all()
+    assert (share[(-48 < angles) & (angles < -37)] == 0).all()
 
 
-def test_rprops_map_has_horizontal_stripes(plane):
-    _, angles, found = plane[rprop]
-    assert not found.lost.any()
-    share = (found.steps < math.inf).double().mean(1)
-    assert (share[(-19.5 < angles) & (angles < 28.5)] == 1).all()
-    assert (share[(-48 < angles) & (angles < -37)] == 0).all() and ((-48 < angles) & (angles < -37)).sum() == 2
-    assert (share[angles.abs() > 65] == 1).all()
-    assert found.steps.min() == 20 and abs(angles[found.steps.amin(1).argmin()]) < 1
-
-
-def test_the_floor_through_the_start():
-    start = torch.tensor([-2.2, 1.2], dtype=torch.float64)
-    angle = -math.degrees(math.atan2(1.2, 2.2))
-    assert angle == pytest.approx(-28.6, abs=0.05)
-    path = sweep(momentum, quadratic, start, 300, lr=0.05, condition_number=100, angle=angle)[:, 0]
-    across = path @ torch.tensor([-math.sin(math.radians(angle)), math.cos(math.radians(angle))], dtype=torch.float64)
-    assert across.abs().max() < 1e-12
-    lowest = [
-        GRID_FINE[
-            until_it_stays(losses(momentum, quadratic, 600, lr=GRID_FINE, condition_number=100.0, angle=x)).isfinite()
-        ].min()
-        for x in (0.0, angle + 90)
-    ]
+@page.claim(
+    "each pixel is a run of {} steps in the same valley of condition number {}, from the same start and with the same goal of ${}$.",
+    "in decades of $\\eta$, at 0°? And at −{}°?",
+    "Momentum is fastest at −{}°. The start lies at $(-{}, {})$.",
+    r"At $\eta = {}$, a straight line. It is $\frac{2(1 + m)}{(1 - m)\,\lambda_{\max}}$ with $m = {}$ and $\lambda_{\max} = {}$",
+    "From {} on all rates below it arrive at every angle, the best one after some {} to {} steps.",
+    "All five decades that are drawn, with {} steps or more. At −{}° it is all but empty. Between −{}° and {}° Rprop forgives every "
+    "rate, between −{}° and −{}° next to none.",
+    r"as $\tan {}° = {}/{}$.", "At {}° the start lies straight across the valley",
+)  # fmt: skip
+def test_the_whole_plane(page):
+    first, second = page.figure(1), page.figure(2)
+    floor = math.degrees(math.atan2(1.2, 2.2))
+    found = first.values(60, 19).steps.amin(1)
+    edge = 2 * 1.9 / (0.1 * 100)
+    path = sweep(momentum, quadratic, START, 300, lr=0.05, condition_number=100, angle=-floor)[:, 0]
+    assert turned(path, floor)[:, 1].abs().max() < 1e-12  # the valley's floor passes through the start
+    valley = {"condition_number": 100.0, "lr": FINE}
+    lowest = [FINE[arrivals(momentum, quadratic, 600, angle=a, **valley).isfinite()].min() for a in (0.0, 90 - floor)]
     assert lowest[0] > 10 * lowest[1]
+    settings = first.steps, first.condition_number, first.goal
+    return (
+        *settings, 40, floor, -START[0], START[1], edge, 0.9, 100, 0.013, About(found.min()), About(found.max()),
+        second.values(60, 19).steps.min(), 40, 19, 28, 47, 38, floor, START[1], -START[0], 90 - floor,
+    )  # fmt: skip
 
 
 # Costs, starts
 
 
-@pytest.mark.parametrize(("surface", "steps", "points"), [(quadratic, 3, 7), (rosenbrock, 31, 51), (beale, 15, 31)])
-def test_points_that_bfgs_looks_at(surface, steps, points):
-    seen = set()
-
-    def counted(w):
-        seen.add(tuple(x.item() for x in w))
-        return surface(w)
-
-    w, B = torch.tensor(SURFACES[surface.__name__].start).double(), torch.eye(2).double()
-    for t in range(1, steps + 1):
-        w, B = bfgs(w, grad(counted)(w), t, counted, B)
-    assert len(seen) == points and surface(w) <= 1e-6
+@page.claim(
+    "So {} steps on Rosenbrock's valley are {} gradients. Tuned momentum needs {}, and its tuning cost {} runs.",
+    "A network of a million weights would need ${}$ numbers for $B$.",
+)
+def test_points_that_bfgs_looks_at():
+    steps = int(arrival(bfgs, "rosenbrock", 34))
+    return steps, study.points_seen(rosenbrock, steps), best("rosenbrock", "momentum")[0], len(RATES), (10**6) ** 2
 
 
+@page.claim(
+    "Here each rule begins at the same {} random points of a surface's square, {} times over, has {} rates and {} steps;",
+    "On Beale's surface Rprop wins between {} and {} of the {} starts, and no other rule more than {}. On Himmelblau's gradient "
+    "descent wins {} to {}, Adagrad {} to {}, Rprop at most {}.",
+    "How many of {} random starts each rule wins, a dot for each of {} draws. On Beale's surface Rprop wins {} to {} and no other rule "
+    "more than {}. On Himmelblau's gradient descent wins {} to {}, Adagrad {} to {} and Rprop {} to {}.",
+)
 def test_the_start_decides():
-    generator, won = torch.Generator().manual_seed(0), {}
-    for surface, size in ((beale, 4.5), (himmelblau, 6.0)):
-        starts = (size * (2 * torch.rand(40, 2, generator=generator).double() - 1)).repeat_interleave(15, dim=0)
-        first = torch.stack(
-            [
-                until_it_stays(losses(r, surface, 500, starts, lr=GRID[::2].repeat(40))).reshape(40, 15).amin(dim=1)
-                for r in LECTURE
-            ]
-        )
-        steps, winner = first.min(dim=0)
-        won[surface] = [int(((winner == k) & (steps < math.inf)).sum()) for k in range(5)] + [
-            int((steps == math.inf).sum())
-        ]
-    assert won == {beale: [0, 2, 29, 0, 2, 7], himmelblau: [21, 0, 3, 16, 0, 0]}
-
-
-# The network
-
-
-def model():
-    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-
-
-@pytest.fixture(scope="module")
-def data():
-    return digits(train=1000, val=400)
-
-
-def test_the_race_on_the_digits(data):
-    held_out = replace(data, x_val=data.x_test, y_val=data.y_test)
-    grid = torch.tensor([10 ** (k / 2) for k in range(-6, 3)])
-    setting = {"model": model, "steps": 200, "batch": 50}
-    mean, spread, band = {}, {}, {}
-    for rule in (gradient_descent, momentum, rprop, adagrad, rmsprop, adam):
-        tuning = train_ensemble(
-            rule, data=data, lr=grid.repeat(3), seed=torch.arange(3).repeat_interleave(9), **setting
-        )
-        loss = tuning.val[-1].reshape(3, -1).mean(dim=0).nan_to_num(math.inf)
-        band[rule] = (loss <= 2 * loss.min()).sum().item() / 2
-        rates = torch.tensor([signature(rule).hyper["lr"], grid[loss.argmin()].item()])
-        curves = train_ensemble(
-            rule, data=held_out, lr=rates.repeat_interleave(8), seed=torch.arange(10, 18).repeat(2), **setting
-        )
-        wrong = 100 * (1 - curves.accuracy[-1]).reshape(2, 8)
-        mean[rule], spread[rule] = wrong.mean(dim=1).tolist(), wrong.std(dim=1).tolist()
-    default, best = ({r: m[k] for r, m in mean.items()} for k in (0, 1))
-    assert min(default, key=default.get) is rmsprop and max(default, key=default.get) is adam
-    assert default[rmsprop] == pytest.approx(5.4, abs=0.3) and default[adam] == pytest.approx(12.9, abs=0.3)
-    others = [r for r in best if r is not rprop]
-    assert min(best, key=best.get) is momentum and best[momentum] == pytest.approx(4.6, abs=0.3)
-    assert (
-        max(best[r] for r in others) == best[rmsprop] == pytest.approx(6.1, abs=0.3)
-        and best[rmsprop] > default[rmsprop]
-    )
-    assert all(0.3 < spread[r][1] < 1.7 for r in others)
-    assert best[rprop] > best[rmsprop] + 3
-    assert set(band.values()) <= {1.0, 1.5}
-    assert signature(rmsprop).hyper["lr"] == 10 * signature(adam).hyper["lr"]
+    record = recorded("race_starts")
+    starts, draws = record.settings["starts"], len(record.seeds)
+    beale, himmelblau = (dict(zip(study.LECTURE, record["wins"][:, k].T, strict=True)) for k in (0, 1))
+    others = torch.stack([x for r, x in beale.items() if r != "rprop"]).max()
+    ends = [(x.min(), x.max()) for x in (beale["rprop"], himmelblau["gradient_descent"], himmelblau["adagrad"])]
+    most, last = himmelblau["rprop"].max(), (himmelblau["rprop"].min(), himmelblau["rprop"].max())
+    return (
+        starts, draws, len(RATES[::2]), record.settings["steps"], *ends[0], starts, others, *ends[1], *ends[2], most,
+        starts, draws, *ends[0], others, *ends[1], *ends[2], *last,
+    )  # fmt: skip
 
 
 # Clipping
 
 
-def test_the_clipped_valley():
-    limits = torch.tensor([0.01, 0.1, 1.0, 3.0, 100.0, 200.0], dtype=torch.float64)
-    plain = losses(gradient_descent, rosenbrock, 400, machine="torch", lr=0.01)[:, 0]
-    assert [f"{x:.2g}" for x in plain[1:3].tolist()] == ["93", "4.7e+04"] and not plain[-1].isfinite()
-    assert grad(rosenbrock)(torch.tensor([-1.2, 1.0])).norm() == pytest.approx(233, abs=1)
-    ends = losses(clipped(gradient_descent), rosenbrock, 400, machine="torch", lr=0.01, limit=limits)[-1]
-    assert ends.isfinite().all()
-    assert ends[1:5].tolist() == pytest.approx([3.74, 0.150, 0.182, 12.8], rel=0.01)
-    slow = [
-        losses(r, rosenbrock, 400, machine="torch", lr=0.002, **h)[-1].item()
-        for r, h in ((gradient_descent, {}), (clipped(gradient_descent), {"limit": 1.0}))
-    ]
-    assert slow == pytest.approx([0.665, 2.98], rel=0.01)
+@page.claim(
+    r"Gradient descent on Rosenbrock's valley at $\eta = {}$, plain and clipped. The gradient at the start has the norm {}.",
+    r"Then lower $\eta$ to {}:",
+    "Plain, the loss is {} after one step, {} after two, then it is gone. Every limit from {} to {} keeps it finite. At 1 the run "
+    "ends at a loss of {}, at 3 at {}. At {} it bounces between the walls at {}; at {}, with steps of at most {}, it has crept down to "
+    r"{}. With $\eta = {}$ the plain run does not need the insurance and ends at {}; the clipped one, at {}, pays for it with every step.",
+)
+def test_the_clipped_valley(page):
+    fig = page.figure(3)
 
+    def end(limit: float) -> float:
+        fig.limit = limit
+        return fig.losses["clipped_gradient_descent" if "clipped_gradient_descent" in fig.losses else [*fig.losses][1]][
+            -1
+        ].item()
 
-def test_clipping_saves_the_network(data):
-    def trained(limit, seed, lr=2.0):
-        torch.manual_seed(seed)
-        net, shortened = model(), 0
-        optimizer = torch.optim.SGD(net.parameters(), lr=lr)
-        for _ in range(200):
-            k = torch.randint(1000, (50,))
-            loss = nn.functional.cross_entropy(net(data.x_train[k]), data.y_train[k])
-            optimizer.zero_grad()
-            loss.backward()
-            shortened += int(nn.utils.clip_grad_norm_(net.parameters(), limit) > limit)
-            optimizer.step()
-        with torch.no_grad():
-            return nn.functional.cross_entropy(net(data.x_val), data.y_val).item(), shortened
-
-    plain, safe, tuned = (
-        [trained(*setting, seed) if len(setting) < 2 else trained(setting[0], seed, setting[1]) for seed in range(5)]
-        for setting in ((math.inf,), (1.0,), (math.inf, 1.0))
-    )
-    assert sorted(loss > 2.3 for loss, _ in plain) == [False, True, True, True, True] and min(plain)[0] > 1.8
-    assert all(0.12 < loss < 0.25 for loss, _ in safe) and (min(n for _, n in safe), max(n for _, n in safe)) == (
-        33,
-        52,
-    )
-    assert all(0.12 < loss < 0.25 for loss, _ in tuned)
+    plain = fig.losses["gradient_descent"]
+    assert not plain[-1].isfinite()
+    size = grad(rosenbrock)(torch.tensor([-1.2, 1.0], dtype=torch.float64)).norm()
+    ends = {limit: end(limit) for limit in (0.01, 0.1, 1.0, 3.0, 100.0, 200.0)}
+    assert all(map(math.isfinite, ends.values()))
+    rate, fig.lr = fig.lr, 0.002
+    slow = fig.losses["gradient_descent"][-1].item(), end(1.0)
+    return (
+        rate, size, 0.002, plain[1].item(), About(plain[2].item()), 0.01, 200, ends[1.0], ends[3.0], 100, About(ends[100.0]), 0.1,
+        0.1 * rate, ends[0.1], 0.002, *slow,
+    )  # fmt: skip
 
 
 def test_by_value_turns_the_direction_and_by_norm_does_not():
@@ -431,27 +329,36 @@ def test_by_value_turns_the_direction_and_by_norm_does_not():
 # Beyond the lecture
 
 
-def test_no_variant_beats_its_ancestor_everywhere(tuned):
-    def arrived(rule, surface, budget):
-        own = {"decay": 0.0} if rule in (lion, lamb) else {}
-        return fewest(arrivals(rule, surface, budget, **own))[0]
-
-    assert [fewest(tuned[s][r])[0] for r in (momentum, adam) for s in BUDGETS] == [148, 405, 318, 149, 599, 164]
-    on_the_quadratic = {r: arrived(r, quadratic, 300) for r in (nesterov, amsgrad, adamax, nadam, radam, lamb, lion)}
-    assert on_the_quadratic == {nesterov: 70, amsgrad: 145, adamax: 133, nadam: 48, radam: 129, lamb: 111, lion: 300}
-    assert all(arrived(r, rosenbrock, 600) == math.inf for r in on_the_quadratic)
+@page.claim(
+    "of at most {} on the quadratic and {} in Rosenbrock's valley. Their ancestors, momentum and Adam, needed {} and {} on the one, {} "
+    "and {} on the other.",
+    "AMSGrad alone arrives, after {} steps, and both ancestors are there sooner. Lion's {} is the last step, so luck:",
+)
+def test_no_variant_beats_its_ancestor_everywhere():
+    record = recorded("race_arrivals")
+    budgets = dict(record.settings["surfaces"])
+    fewest = {r: (best("quadratic", r)[0], best("rosenbrock", r)[0]) for r in study.BEYOND}
+    ancestor = dict.fromkeys(("nesterov",), "momentum")
+    for rule, (steps, _) in fewest.items():
+        assert rule == "lion" or steps < best("quadratic", ancestor.get(rule, "adam"))[0]
+    assert (
+        fewest["nesterov"][0] < best("quadratic", "momentum")[0] / 2
+        and fewest["nadam"][0] < best("quadratic", "adam")[0] / 2
+    )
+    assert [r for r, (_, n) in fewest.items() if n < math.inf] == ["amsgrad"]
+    pair = [best(s, r)[0] for s in ("quadratic", "rosenbrock") for r in ("momentum", "adam")]
+    assert fewest["amsgrad"][1] > max(pair[2:])
+    return budgets["quadratic"], budgets["rosenbrock"], *pair, fewest["amsgrad"][1], fewest["lion"][0]
 
 
 def test_only_lamb_feels_where_the_origin_is():
-    start, shift = torch.tensor([-2.2, 1.2], dtype=torch.float64), torch.tensor([3.0, 1.0], dtype=torch.float64)
-    for rule in (momentum, rprop, adagrad, adam, lion, lamb):
-        own = {"decay": 0.0} if rule in (lion, lamb) else {}
-        here = sweep(rule, quadratic, start, 50, lr=0.05, **own)
-        there = sweep(rule, lambda w: quadratic(w - shift), start + shift, 50, lr=0.05, **own) - shift
-        assert ((here - there).abs().max() > 1) == (rule is lamb)
-
-
-# Muon
+    shift = torch.tensor([3.0, 1.0], dtype=torch.float64)
+    for name in ("momentum", "rprop", "adagrad", "adam", "lion", "lamb"):
+        here = sweep(RULES[name], quadratic, START, 50, lr=0.05, **study.fixed(name))
+        there = (
+            sweep(RULES[name], lambda w: quadratic(w - shift), START + shift, 50, lr=0.05, **study.fixed(name)) - shift
+        )
+        assert ((here - there).abs().max() > 1) == (name == "lamb")
 
 
 def test_muon_notices_no_rotation():
@@ -460,23 +367,4 @@ def test_muon_notices_no_rotation():
     torch.testing.assert_close(orthogonal(Q @ M), Q @ orthogonal(M), rtol=1e-9, atol=1e-12)
 
 
-def test_muon_on_the_digits(data):
-    def trained(with_muon, seed):
-        torch.manual_seed(seed)
-        net = model()
-        matrices, others = [p for p in net.parameters() if p.dim() == 2], [p for p in net.parameters() if p.dim() < 2]
-        optimizers = (
-            [Optimizer(matrices, muon, lr=0.03, decay=0.0), Optimizer(others, adam, lr=0.03)]
-            if with_muon
-            else [Optimizer(matrices + others, adam, lr=0.03)]
-        )
-        for _ in range(200):
-            k = torch.randint(1000, (50,))
-            net.zero_grad()
-            nn.functional.cross_entropy(net(data.x_train[k]), data.y_train[k]).backward()
-            for optimizer in optimizers:
-                optimizer.step()
-        with torch.no_grad():
-            return nn.functional.cross_entropy(net(data.x_val), data.y_val).item()
-
-    assert sum(trained(True, seed) < trained(False, seed) for seed in range(4)) == 3
+test_changed_numbers_are_noticed = page.test_of_numbers()

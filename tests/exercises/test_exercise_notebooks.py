@@ -1,6 +1,5 @@
 """Every exercise notebook: untouched it runs and says so, with its own solutions it is green, and only then."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,51 +8,60 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from executed_pages import a_readers_environment, executed, is_checked, printed
 
 from course_lib.exercises import notebook as reader
+from course_lib.publishing.execution import code_cells, execute
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = [pytest.param(path, id=path.stem) for path in sorted((ROOT / "book" / "exercises").glob("*.ipynb"))]
-MARK = "# NBVAL_CHECK_OUTPUT"
+PATHS = [case.values[0] for case in NOTEBOOKS]
 
 
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+def read(path):
+    return nbformat.read(path, as_version=4)
 
 
-def is_check(cell):
-    return MARK in cell.source.splitlines()
+def solved(path):
+    """The notebook with its own solutions in its stubs."""
+    notebook = read(path)
+    return reader.solve(notebook, reader.solutions(notebook))
 
 
-def environment():
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+@pytest.fixture(scope="module")
+def solved_notebooks():
+    """Every notebook with its own solutions, executed as a reader does; and by its path the failure of each that has one."""
+    notebooks = {path: solved(path) for path in PATHS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COURSE_BOOK", raising=False)
+        failures = dict(execute(notebooks, timeout=300))
+    return notebooks, failures
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_untouched_it_runs_and_says_so(built_book, path):
+    texts = printed(executed(path))
+    assert len(texts) == len(reader.stubs(read(path))) >= 1
+    assert [text for text in texts if not text.startswith("○ Not attempted yet: ")] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
+def test_solved_it_prints_what_is_stored_and_only_then(solved_notebooks, path):
+    notebooks, failures = solved_notebooks
+    assert failures[path] is None
+    stored = printed(read(path))
+    assert printed(notebooks[path]) == stored
+    assert [text for text in stored if not text.startswith("✓ ") or "Not attempted" in text] == []
 
 
 def nbval(notebooks, folder):
     """Run `pytest --nbval` on notebooks, by name: for each the failed cells, by number, with the report."""
     for name, notebook in notebooks.items():
         nbformat.write(notebook, folder / f"{name}.ipynb")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-cell-timeout=60",
-        "-p",
-        "no:cacheprovider",
-    ]
-    files = [f"{name}.ipynb" for name in notebooks]
-    done = subprocess.run(
-        [*command, "--junitxml=report.xml", *files],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"]
+    command += ["-p", "no:cacheprovider", "--junitxml=report.xml", *(f"{name}.ipynb" for name in notebooks)]
+    environment = a_readers_environment()
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     failed = {name: {} for name in notebooks}
     for case in ElementTree.parse(folder / "report.xml").iter("testcase"):
@@ -63,53 +71,28 @@ def nbval(notebooks, folder):
     return failed
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS)
-def test_untouched_it_runs_and_says_so(path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(path.parent)}}).execute()
-    checks = [cell for cell in code_cells(notebook) if is_check(cell)]
-    assert len(checks) == len(reader.stubs(notebook)) >= 1
-    for cell in checks:
-        (output,) = cell.outputs
-        assert output.text.startswith("○ Not attempted yet: ")
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS)
-def test_it_is_green_exactly_when_it_is_solved(path, tmp_path):
-    notebook = nbformat.read(path, as_version=4)
-    solved = reader.solve(notebook, reader.solutions(notebook))
-    failed = nbval({"untouched": notebook, "solved": solved}, tmp_path)
+def test_under_nbval_it_is_green_exactly_when_it_is_solved(tmp_path):
+    """One notebook with two stubs: what nbval compares is what the tests above compare in all of them."""
+    path = ROOT / "book" / "exercises" / "momentum.ipynb"
+    failed = nbval({"untouched": read(path), "solved": solved(path)}, tmp_path)
     assert failed["solved"] == {}
-    assert list(failed["untouched"]) == [number for number, cell in enumerate(code_cells(notebook)) if is_check(cell)]
-    assert all("Not attempted yet" in report for report in failed["untouched"].values())
+    checks = [number for number, cell in enumerate(code_cells(read(path))) if is_checked(cell)]
+    assert list(failed["untouched"]) == checks and len(checks) == 2
+    assert [report for report in failed["untouched"].values() if "Not attempted yet" not in report] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS)
-def test_its_form(path):
-    notebook = nbformat.read(path, as_version=4)
-    nbformat.validate(notebook)
-    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
-    assert notebook.metadata.kernelspec.name == "python3"
+def test_its_header_and_its_folded_answers(path):
+    """What an exercise has beside what test_notebooks.py asks of every page."""
+    notebook = read(path)
     header = notebook.cells[0].source
     assert re.match(
         r"# Exercise: .+\n\n\*\*Difficulty\*\* ●+○* · \*\*Importance\*\* ●+○* · \*\*about \d+ minutes\*\*", header
     )
-    for cell in code_cells(notebook):
-        assert (
-            bool(cell.outputs) == bool(cell.execution_count) == is_check(cell)
-        )  # nbval refuses an output without a count
-        assert cell.source.count("\n") < 25
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS)
-def test_its_folded_parts_work_everywhere(path):
-    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
-    folded = len(
-        re.findall(r"^<details>\n<summary>.+</summary>\n\n", text, re.MULTILINE)
-    )  # without the blank line, Markdown inside stays raw
-    assert folded == text.count("<details>") == len(re.findall(r"\n\n</details>$", text, re.MULTILINE)) >= 2
-    assert not re.search(r"^(:::|```\{)", text, re.MULTILINE)  # directives, which only the book understands
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert text.count("<details>") >= 2
+    for cell in code_cells(notebook):  # nbval refuses an output without a count
+        assert bool(cell.outputs) == bool(cell.execution_count) == is_checked(cell)
 
 
 # The reader of notebooks

@@ -18,8 +18,9 @@ def test_the_recording_holds_the_settings_that_the_code_names(name):
     assert (found["rates"], found["decays"]) == area.settings()
     assert found["rule"] == area.rule and found["steps"] == list(decay_map.RECORDS)
     assert [len(found[key]) for key in ("train", "val", "norm", "ends")] == [8] * 4
-    assert all(len(row) == 16 for key in ("train", "val", "norm", "ends") for row in found[key])
-    assert all(len(cell) == len(decay_map.RECORDS) for key in ("val", "norm") for row in found[key] for cell in row)
+    assert [key for key in ("train", "val", "norm", "ends") for row in found[key] if len(row) != 16] == []
+    cells = [(key, cell) for key in ("val", "norm") for row in found[key] for cell in row]
+    assert [(key, cell) for key, cell in cells if len(cell) != len(decay_map.RECORDS)] == []
     for row, ends in zip(found["val"], found["ends"]):
         for cell, seeds in zip(row, ends):
             assert cell[-1] is None if None in seeds else cell[-1] == pytest.approx(sum(seeds) / len(seeds), rel=1e-3)

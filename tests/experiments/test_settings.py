@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.experiments.settings import check_names, complete, extremes, for_each_run, number_of_runs, whole_number
+from course_lib.experiments.settings import (
+    check_names,
+    complete,
+    domain,
+    extremes,
+    floating,
+    for_each_run,
+    number,
+    number_of_runs,
+    point,
+    tensor,
+    whole_number,
+)
 from course_lib.formulas import gradient_descent, momentum, quadratic, saddle
 from course_lib.formulas.signature import signature
 
@@ -79,7 +91,7 @@ def test_the_numbers_that_may_lie_outside():
         and extremes(torch.tensor([3.0, 1.0, 2.0])) == [1.0, 3.0]
         and extremes(torch.empty(0)) == []
     )
-    assert all(x != x for x in extremes(torch.tensor([1.0, float("nan")])))
+    assert [x for x in extremes(torch.tensor([1.0, float("nan")])) if x == x] == []
 
 
 def test_how_many_runs():
@@ -104,4 +116,77 @@ def test_how_many_runs():
 def test_a_value_for_each_run():
     found = for_each_run({"lr": 0.1, "angle": torch.tensor([1.0, 2.0])}, 2, torch.float64)
     assert {k: x.tolist() for k, x in found.items()} == {"lr": [0.1, 0.1], "angle": [1.0, 2.0]}
-    assert all(x.dtype == torch.float64 for x in found.values())
+    assert {x.dtype for x in found.values()} == {torch.float64}
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor([0.5]), [0.5]])
+def test_numbers_of_all_kinds(value):
+    assert number("lr", value) == 0.5 and type(number("lr", value)) is float
+
+
+NO_NUMBERS = ["0.5", True, None, 0.5j, torch.tensor([0.5j]), torch.tensor(True), [True], "ab", {}, np.array("0.5")]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+def test_what_is_no_number_is_named(value):
+    for check, kind in (
+        (number, "a number"),
+        (point, "a point"),
+        (domain, "two ranges"),
+        (tensor, "a number or a vector"),
+    ):
+        with pytest.raises(TypeError, match=re.escape(f"size must be {kind}")):
+            check("size", value)
+
+
+def test_a_gradient_is_not_followed():
+    for check in (number, point, domain, tensor):
+        with pytest.raises(TypeError, match=r"size requires a gradient, .* Pass size.detach\(\)."):
+            check("size", torch.tensor(0.5, requires_grad=True))
+
+
+@pytest.mark.parametrize("value", [[0.1, 0.2], (), torch.zeros(2, 1)])
+def test_a_number_is_one(value):
+    with pytest.raises(TypeError, match="size must be a number, got (0|2) of them"):
+        number("size", value)
+
+
+def test_points():
+    assert point("start", [1, 2.5]) == point("start", torch.tensor([1.0, 2.5]), 2) == (1.0, 2.5)
+    assert point("start", (torch.tensor(1.0), 2.5)) == point("start", np.array([2.5, 1.0])[::-1]) == (1.0, 2.5)
+    for value in ([], [[1.0]], 5, [1.0, float("inf")], [1.0, float("nan")], [1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match=r"start must be a point, finite numbers of the shape \(2,\), got"):
+            point("start", value, 2)
+    with pytest.raises(TypeError, match="start must be a point"):
+        point("start", [[1.0], [1.0, 2.0]])
+
+
+def test_domains():
+    assert domain("domain", ((0, 1), (-1.5, 2))) == ((0.0, 1.0), (-1.5, 2.0))
+    for value in (
+        5,
+        ((0, 1),),
+        ((0, 1), (1, 0)),
+        ((0, 0), (0, 1)),
+        ((-np.inf, np.inf), (0, 1)),
+        ((0, 1, 2), (0, 1, 2)),
+    ):
+        with pytest.raises(ValueError, match=r"domain must be \(\(x low, x high\), \(y low, y high\)\)"):
+            domain("domain", value)
+
+
+def test_types_of_numbers():
+    assert floating(torch.float32) is torch.float32
+    for value in ("float32", torch.int64, torch.complex64, None, np.float64):
+        with pytest.raises(
+            TypeError, match="dtype must be one of PyTorch's floating-point types, as torch.float64, got"
+        ):
+            floating(value)
+
+
+def test_a_hyperparameter_before_the_star():
+    def rule(w, g, t, lr=0.1):
+        return w - lr * g
+
+    with pytest.raises(TypeError, match=re.escape("A hyperparameter stands after it: `def rule(w, g, t, *, lr=0.1)`.")):
+        check_names((signature(rule),), ["lr"])

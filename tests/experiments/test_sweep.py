@@ -207,6 +207,29 @@ TYPE_ERRORS = [
     ({"rule": 3}, "A rule is a function like"),
     ({"rule": lambda w, g, t, m=0.0: w}, "returned 1 value(s), but its signature promises 2"),
     ({"rule": lambda w, g, t: w.sum()}, "returned a w of the shape ()"),
+    ({"surface": None}, "A surface is a function like `def surface(w, *, a=1.0): …; return loss`, got None."),
+    ({"surface": "rosenbrock"}, "A surface is a function like"),
+    ({"rule": SURFACES["rosenbrock"]}, "got the surface rosenbrock. Pass the rule first, then the surface."),
+    ({"rule": saddle}, "saddle takes w alone, as a surface does, and stands in the place of a rule."),
+    (
+        {"surface": gradient_descent},
+        "gradient_descent takes (w, g, t), as a rule does, and stands in the place of a surface.",
+    ),
+    (
+        {"rule": lambda g, w, t, *, lr=0.1: w - lr * g},
+        "handed the parameters, the gradient and the step, in this order",
+    ),
+    ({"rule": lambda w, g, t, *, steps=0.1: w - g}, "`steps`, which is the name of an argument of sweep: rename it."),
+    ({"lr": True}, "lr must be a number or a vector of numbers, got True."),
+    ({"lr": torch.tensor([1j])}, "lr must be a number or a vector of numbers, got tensor([0.+1.j])."),
+    ({"lr": torch.tensor(0.1, requires_grad=True)}, "lr requires a gradient"),
+    ({"start": "ab"}, "start must be a point or a list of points, got 'ab'."),
+    ({"start": None}, "got None."),
+    ({"start": (0.0, "a")}, "got (0.0, 'a')."),
+    ({"start": [[0.0], [1.0, 2.0]]}, "start must be"),
+    ({"start": (0.0, 1j)}, "got (0.0, 1j)."),
+    ({"dtype": "float32"}, "dtype must be one of PyTorch's floating-point types"),
+    ({"dtype": torch.complex64}, "dtype must be one of PyTorch's floating-point types"),
 ]
 
 
@@ -220,3 +243,37 @@ def test_errors_say_what_came_and_what_is_allowed(kind, given, sentence):
     with pytest.raises(kind) as error:
         sweep(**arguments)
     assert sentence in str(error.value)
+
+
+def test_a_surface_of_the_course_is_taken_as_its_function():
+    for machine in ("torch", "numba"):
+        ends = [sweep(gradient_descent, x, (1.0, 2.0), 3, machine=machine) for x in (SURFACES["saddle"], saddle)]
+        assert torch.equal(*ends)
+
+
+VMAPS_OWN = {
+    "a mask": lambda w, g, t, *, lr=0.1: w - lr * g[g > 0].sum(),
+    "nonzero": lambda w, g, t, *, lr=0.1: w - lr * g.nonzero().sum(),
+}
+
+
+@pytest.mark.parametrize("name", VMAPS_OWN)
+def test_what_vmap_cannot_take_is_said_in_our_words(name):
+    with pytest.raises(ValueError) as error:
+        sweep(VMAPS_OWN[name], quadratic, (1.0, 2.0), 3, machine="torch", lr=[0.1, 0.2])
+    assert "test_sweep.py:" in str(error.value) and "can't compute this for all runs at once" in str(error.value)
+    assert "vmap" not in str(error.value) and error.value.__cause__ is None
+
+
+def test_an_if_in_a_surface():
+    def hut(w, *, edge=0.5):
+        x, y = w
+        if x**2 + y**2 > edge:
+            return (x**2 + y**2).sqrt()
+        return x**2 + y**2
+
+    starts = [[1.0, 1.0], [0.1, 0.2], [0.0, 0.0]]
+    paths = [sweep(gradient_descent, hut, starts, 9, machine=machine) for machine in ("torch", "numba")]
+    torch.testing.assert_close(*paths, rtol=1e-12, atol=1e-12)
+    alone = torch.cat([sweep(gradient_descent, hut, [start], 9, machine="torch") for start in starts], 1)
+    torch.testing.assert_close(paths[0], alone, rtol=1e-12, atol=1e-12)

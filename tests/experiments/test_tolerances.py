@@ -1,53 +1,48 @@
 """The machines agree as tolerances.py says, rule by rule, and the table would see a rule that is not quite the same."""
 
+import itertools
+
 import pytest
 import torch
 
 from course_lib.experiments import sweep
-from course_lib.experiments.tolerances import FLOAT32, STEPS, TYPICAL, deviation, has_tolerance, tolerance
+from course_lib.experiments.tolerances import (
+    FLOAT32,
+    STEPS,
+    TYPICAL,
+    deviation,
+    deviations,
+    has_tolerance,
+    main,
+    runs,
+    tolerance,
+)
 from course_lib.formulas import RULES, SECOND_ORDER, adam, gradient_descent, newton_backtracking, quadratic, rosenbrock
 from course_lib.formulas.signature import signature
 from course_lib.formulas.surfaces import SURFACES
 
 MEASURED = {name: (RULES | SECOND_ORDER)[name] for name in FLOAT32}
-RATES = torch.tensor([0.01, 0.1, 1.0, 3.0, 10.0])  # times the default
+RATES = (0.01, 0.1, 1.0, 3.0, 10.0)  # times the default
 
 
-def runs(rule, surface):
-    """A sweep's arguments, in float32: from 16 starts, each with all rates."""
-    (left, right), (low, high) = surface.domain
-    drawn = torch.rand(15, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor(
-        [right - left, high - low]
-    ) + torch.tensor([left, low])
-    start = torch.cat([torch.tensor([surface.start]), drawn])
-    if "lr" not in signature(rule).hyper:
-        return {"start": start}
-    return {
-        "start": start.repeat(len(RATES), 1),
-        "lr": (signature(rule).hyper["lr"] * RATES).repeat_interleave(len(start)),
-    }
+def few_runs(rule, surface):
+    """A sweep's arguments: from 16 starts, each with all RATES."""
+    return runs(rule, surface, starts=16, rates=RATES, far=0)
 
 
-@pytest.mark.parametrize("surface", ["rosenbrock", "himmelblau"])
-@pytest.mark.parametrize("name", FLOAT32)
+# A rule is compiled, which takes seconds, for one surface of the two; test_numba.py interprets its text for all surfaces.
+@pytest.mark.parametrize(("name", "surface"), list(zip(FLOAT32, itertools.cycle(["rosenbrock", "himmelblau"]))))
 def test_numba_is_as_near_to_pytorch_as_the_table_says(name, surface):
     rule, surface = MEASURED[name], SURFACES[surface]
-    given = runs(rule, surface)
-    formula = surface.formula
-    path, expected = (
-        sweep(rule, formula, steps=STEPS, machine=machine, dtype=torch.float32, **given)
-        for machine in ("numba", "torch")
-    )
-    counts = has_tolerance(expected, sweep(rule, formula, steps=STEPS, machine="torch", **given))
-    assert counts.sum() >= 16
-    found = deviation(path, expected)[counts]
-    assert found.max() <= tolerance(rule, formula, torch.float32) and found.median() <= TYPICAL
+    found = deviations(rule, surface, **few_runs(rule, surface))
+    assert len(found) >= 16
+    assert found.max() <= tolerance(rule, surface.formula, torch.float32) and found.median() <= TYPICAL
 
 
 @pytest.mark.parametrize("name", [name for name in FLOAT32 if "lr" in signature(MEASURED[name]).hyper])
 def test_a_rate_that_is_two_percent_off_is_seen(name):
     rule = MEASURED[name]
-    given = runs(rule, SURFACES["rosenbrock"])
+    given = few_runs(rule, SURFACES["rosenbrock"])
     path, expected = (
         sweep(rule, rosenbrock, steps=STEPS, machine="torch", dtype=torch.float32, **given | {"lr": given["lr"] * off})
         for off in (1.02, 1.0)
@@ -89,3 +84,13 @@ def test_which_runs_count():
     single = torch.tensor([[[1.0, 1.0], [1e3, 1.0], [1.0, 1.0], [torch.nan, 1.0]]])
     double = torch.tensor([[[1.0, 1.0], [1e3, 1.0], [1.0, 1.001], [torch.nan, 1.0]]], dtype=torch.float64)
     assert has_tolerance(single, double).tolist() == [True, False, False, False]
+
+
+def test_the_script_prints_what_it_measures(capsys):
+    main(["rprop"])
+    head, row = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert head == ["rule", "runs", "median", "largest", "float32"]
+    assert (row[0], row[-1]) == ("rprop", "1e-06")
+    assert 1500 < int(row[1].replace(",", "")) <= 6 * (7 * 64 + 8) and float(row[3]) <= 1e-6
+    with pytest.raises(SystemExit, match="^No such rule: adan. There are: gradient_descent, "):
+        main(["adan"])

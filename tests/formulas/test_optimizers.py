@@ -1,18 +1,21 @@
-"""Every update rule against its twin in torch.optim, and with the properties that the drivers count on.
+"""Every update rule against its twin in torch.optim or its paper, and with the properties that the drivers count on.
 
-A new rule gets a line in TWINS, or in ALONE if torch.optim does not have it (then it needs a test of its own).
+A new rule gets a line in TWINS, or, if torch.optim does not have it, a plain loop in tests/references.py.
 """
 
+import math
 from contextlib import contextmanager
 
 import pytest
+import references
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.func import vmap
 
+import course_lib.formulas as o
 from course_lib.formulas import RULES, gradient_descent, momentum, nesterov, sgd
-from course_lib.formulas import optimizers as o
+from course_lib.formulas.catalog import CATALOG
 from course_lib.formulas.signature import signature, step
 
 RATES = ({"lr": 0.1}, {"lr": 1.7}, {"lr": 0.0})
@@ -74,7 +77,7 @@ TWINS = {
     o.rmsprop_centered: (lambda p, gamma, **h: torch.optim.RMSprop(p, alpha=gamma, centered=True, **h), AVERAGED),
     o.rmsprop_momentum: (
         lambda p, gamma, **h: torch.optim.RMSprop(p, alpha=gamma, **h),
-        tuple(h | {"momentum": 0.9} for h in AVERAGED),
+        tuple(h | {"momentum": m} for h, m in zip(AVERAGED, (0.9, 0.5), strict=True)),
     ),
     o.adam: (adam_like(torch.optim.Adam), MOMENTS),
     o.adam_l2: (adam_like(torch.optim.Adam), tuple(h | {"decay": 0.1} for h in MOMENTS)),
@@ -87,7 +90,7 @@ TWINS = {
     ),
     o.radam: (adam_like(torch.optim.RAdam), MOMENTS),
 }
-ALONE = {o.sgdw, o.rprop, o.adagrad, o.rmsprop, o.lion, o.lamb}
+PAPERS = {RULES[name]: loop for name, loop in vars(references).items() if name in RULES}
 
 ROWS = [
     pytest.param(rule, twin, hyper, id=f"{rule.__name__}-{'-'.join(map(str, hyper.values()))}")
@@ -138,9 +141,23 @@ def theirs(twin, w, gradients, hyper):
     return torch.stack(path)
 
 
-def test_every_rule_is_tested():
-    assert set(RULES.values()) == set(TWINS) | ALONE
-    assert all(name == signature(rule).name for name, rule in RULES.items())
+def test_every_rule_has_one_reference():
+    assert [name for name, rule in RULES.items() if (rule in TWINS) + (rule in PAPERS) != 1] == []
+
+
+def test_a_rule_has_its_own_name():
+    rules = RULES | o.SECOND_ORDER | o.MATRIX_RULES
+    assert [name for name, rule in rules.items() if signature(rule).name != name or getattr(o, name) is not rule] == []
+    assert list(rules) == list(CATALOG)
+
+
+def test_every_hyperparameter_is_tried_away_from_its_default():
+    assert [
+        f"{rule.__name__}'s {k}"
+        for rule, (_, rows) in TWINS.items()
+        for k, x in signature(rule).hyper.items()
+        if all(row[k] == x for row in rows)
+    ] == []
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3)], ids=str)
@@ -150,6 +167,32 @@ def test_equals_its_twin_on_recorded_gradients(rule, twin, hyper, shape):
     torch.testing.assert_close(
         ours(rule, w, gradients, hyper)[0], theirs(twin, w, gradients, hyper), rtol=1e-12, atol=1e-12
     )
+
+
+def places(rule, row):
+    """Hyperparameters away from their defaults and from each other: each at another place of its slider."""
+    hyper = {}
+    for k, (name, r) in enumerate(signature(rule).ranges.items()):
+        place = 0.1 + 0.8 * ((0.4 + 0.618 * row + 0.271 * k) % 1.0)
+        low, high = (1 - r.low, 1 - r.high) if r.scale == "decay" else (r.low, r.high)
+        x = (
+            low + place * (high - low)
+            if r.scale == "linear"
+            else math.exp(math.log(low) * (1 - place) + math.log(high) * place)
+        )
+        hyper[name] = 1 - x if r.scale == "decay" else x
+    return hyper
+
+
+@pytest.mark.parametrize("start", ["random", "zero"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)], ids=str)
+@pytest.mark.parametrize("row", range(4))
+@pytest.mark.parametrize("rule", PAPERS, ids=lambda rule: rule.__name__)
+def test_equals_its_paper_on_recorded_gradients(rule, row, shape, start):
+    w, gradients, hyper = random(*shape) * (start == "random"), random(100, *shape, seed=1), places(rule, row)
+    path = PAPERS[rule](w.flatten().tolist(), gradients.reshape(100, -1).tolist(), **hyper)
+    expected = torch.tensor(path, dtype=torch.float64).reshape(100, *shape)
+    torch.testing.assert_close(ours(rule, w, gradients, hyper)[0], expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("rule", (gradient_descent, momentum, sgd, nesterov))
@@ -174,7 +217,7 @@ def test_equals_its_twin_for_any_numbers(rule, data):
 def test_keeps_dtype_and_shape(rule, dtype, shape):
     w, gradients = random(*shape, dtype=dtype), random(3, *shape, seed=1, dtype=dtype)
     path, state = ours(rule, w, gradients, signature(rule).hyper)
-    assert all(x.dtype == dtype and x.shape == shape for x in (path[-1], *state))
+    assert [(x.dtype, x.shape) for x in (path[-1], *state) if x.dtype != dtype or x.shape != shape] == []
 
 
 @EVERY
@@ -188,7 +231,8 @@ def test_many_runs_at_once_equal_a_loop_bit_for_bit(rule):
     for k in range(runs):
         path, alone = ours(rule, w[k], gradients[:, k], {name: x[k] for name, x in hyper.items()})
         assert torch.equal(together[k], path[-1])
-        assert all(torch.equal(a[k], b) for a, b in zip(state, alone, strict=True))
+        names = signature(rule).state
+        assert [x for x, a, b in zip(names, state, alone, strict=True) if not torch.equal(a[k], b)] == []
 
 
 @EVERY
@@ -197,7 +241,8 @@ def test_leaves_its_arguments_unchanged(rule):
     state = initial(rule, w)
     kept = [x.clone() for x in (w, g, *state)]
     new, _ = step(rule, w, g, 1, state, signature(rule).hyper)
-    assert all(torch.equal(a, b) for a, b in zip((w, g, *state), kept, strict=True))
+    names = ("w", "g", *signature(rule).state)
+    assert [x for x, a, b in zip(names, (w, g, *state), kept, strict=True) if not torch.equal(a, b)] == []
     assert new.data_ptr() not in {w.data_ptr(), g.data_ptr()}
 
 
@@ -217,6 +262,8 @@ def test_takes_a_number_of_steps_as_a_tensor(rule):
 def test_says_what_it_is(rule):
     words = " ".join(rule.__doc__.split())
     assert "Source: " in words
-    assert "Equals torch.optim." in words or rule in ALONE
-    hyper = signature(rule)
-    assert all(r.low <= hyper.hyper[k] <= r.high for k, r in hyper.ranges.items())
+    assert "Equals torch.optim." in words or rule in PAPERS
+    hyper, ranges = signature(rule).hyper, signature(rule).ranges
+    assert [
+        f"{k} = {x:g} is outside of its slider" for k, x in hyper.items() if not ranges[k].low <= x <= ranges[k].high
+    ] == []

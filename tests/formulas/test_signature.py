@@ -7,6 +7,7 @@ from typing import Annotated
 import pytest
 import torch
 
+from course_lib.formulas import quadratic
 from course_lib.formulas.signature import Decay, Range, Rate, Strength, Tiny, inferred_range, signature, step
 
 Warm = Annotated[float, Range(0.0, 10.0, at_least=0.0)]
@@ -115,6 +116,9 @@ BROKEN = [
     (lambda w, g, t, *, fast=True: w, "<lambda>'s hyperparameter `fast` has the default True.", "It must be a number"),
     (lambda w, g, t, *rest: w, "<lambda> takes *args or **kwargs", "Write each one out"),
     (lambda w, g, t, **hyper: w, "<lambda> takes *args or **kwargs", "Write each one out"),
+    (lambda g, w, t: w, "<lambda> takes (g, w, t), but it is handed the parameters, the gradient", "write (w, g, t)."),
+    (lambda w, t, g: w, "<lambda> takes (w, t, g), but", "in this order"),
+    (quadratic, "quadratic takes w alone, as a surface does", "Pass the rule first, then the surface."),
     (max, "max does not say which arguments it takes.", "Wrap it in a function like"),
 ]
 
@@ -208,7 +212,7 @@ def test_a_bare_value_is_a_rule_without_state():
     [
         (lambda w: w, "broken returned 1 value(s), but its signature promises 2: return w, m."),
         (lambda w: (w, w, w), "broken returned 3 value(s), but its signature promises 2: return w, m."),
-        (lambda w: [w, w], "broken returned 1 value(s)"),
+        (lambda w: [w, w], "broken returned a list. Return the values themselves: return w, m."),
         (
             lambda w: (None, w),
             "broken returned a w of the type NoneType. Return the new parameters, of the shape (2,).",

@@ -44,7 +44,7 @@ class TinyBook:
         nbformat.write(notebook(*cells), self.folder / "book" / "page.ipynb")
         command = [Path(sys.executable).parent / "jupyter-book", "build", ".", "-W", "--keep-going", "-n", "-q"]
         machine = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
-        return subprocess.run(command, cwd=self.folder, env=machine | env, capture_output=True, text=True, timeout=110)
+        return subprocess.run(command, cwd=self.folder, env=machine | env, capture_output=True, text=True, timeout=500)
 
     @property
     def html(self) -> Path:

@@ -36,7 +36,7 @@ def colab(tmp_path_factory):
 
     pins = re.findall(r"^\S+==[^\s;]+", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)
     (work / "pins.txt").write_text("\n".join(pins))
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=500)
     done = python("-m", "pip", "install", "--quiet", "--no-compile", "--constraint", "pins.txt", *COLAB, *TO_TEST)
     assert done.returncode == 0, done.stderr
     return python

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from course_lib.publishing.figures import figure_html
 
 FIGURE = """\
-from course_lib.formulas.optimizers import momentum
+from course_lib.formulas.rules.descent import momentum
 from course_lib.widgets import Descent
 Descent(momentum, lr=0.05)"""
 PLOT = """\
@@ -51,7 +51,7 @@ def test_a_page_with_a_figure_and_plots(tiny_book):
     done = tiny_book.build(FIGURE, (PLOT, ALT), (LARGE_PLOT, ALT))
     assert done.returncode == 0, done.stderr
     page = tiny_book.html.read_text()
-    payload = next(json.loads(text) for text in _Scripts(page).texts if text.startswith('{"figure"'))
+    payload = next(json.loads(text) for text in _Scripts(page).texts if '"figure":"descent"' in text)
     assert payload["figure"] == "descent" and payload["state"]["lr"] == 0.05
     assert page.count('class="course-plot"') == page.count('role="img" aria-label="Three points."') == 1
     assert page.count('<img alt="Three points."') == 1  # the large plot stays a file

@@ -10,18 +10,21 @@ import pytest
 from matplotlib.figure import Figure
 
 import course_lib.experiments
-from course_lib.publishing.matplotlib_svg import LARGEST, inline, is_matplotlib
+from course_lib.formulas import CATALOG, color
+from course_lib.publishing.matplotlib_svg import LARGEST, THEME, inline, is_matplotlib
 
 STYLE = Path(course_lib.experiments.__file__).with_name("course.mplstyle")
 
 
-def draw(points: int = 5) -> str:
+def draw(points: int = 5, colors=()) -> str:
     """A plot by matplotlib in the course's style: a line, a marker with a clip path, a legend, an image."""
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure()
         axes = figure.subplots()
         axes.plot(range(points), label="loss & co")
         axes.scatter(range(points), range(points), marker="x", color="#123456")
+        for line in colors:
+            axes.plot(range(points), color=line)
         axes.legend()
         out = io.StringIO()
         figure.savefig(out, format="svg")
@@ -60,10 +63,19 @@ def test_two_plots_of_a_page_share_no_id(page_element):
 def test_text_lines_and_paper_follow_the_theme_and_data_keeps_its_color(page_element):
     for variable in ("text-base", "background", "border", "text-muted"):
         assert f"var(--pst-color-{variable}," in page_element
-    assert "var(--plot-blue, #0072b2)" in page_element
     assert "#123456" in page_element
     without = re.sub(r"var\([^)]*\)", "", page_element)
     assert not re.search(r"#(000000|ffffff|cccccc|666666)", without)
+
+
+def test_a_rules_color_follows_the_theme_as_in_the_figures():
+    """A line in its color gets its variable; where rules share a color, it is the same variable on any page."""
+    for rule in CATALOG:
+        element = inline(draw(colors=[color(rule)]), "alt")
+        shared = next(name for name, x in CATALOG.items() if x.color == color(rule))
+        expected = f"var(--cf-rule-{shared}, {color(rule)})" if color(rule) != "#000000" else THEME["#000000"]
+        assert f"stroke: {expected}" in element
+        assert color(shared, dark=True) == color(rule, dark=True)
 
 
 def test_only_small_drawings_by_matplotlib_stand_in_the_page():

@@ -66,7 +66,7 @@ def test_a_figure_starts_when_the_reader_comes_near(page, open_page):
     visit.page.wait_for_selector("[data-mounted]")
     assert visit.page.locator("[data-mounted]").count() == 1
     visit.page.locator(".course-figure").nth(1).scroll_into_view_if_needed()
-    visit.page.wait_for_function("document.querySelectorAll('[data-mounted]').length === 2", timeout=5000)
+    visit.page.wait_for_function("document.querySelectorAll('[data-mounted]').length === 2")
 
 
 def test_printing_starts_all_figures(page, open_page):
@@ -81,7 +81,7 @@ def test_a_figure_that_cannot_start_says_so_and_the_next_one_starts(page, open_p
     visit.page.wait_for_selector("[data-failed]")
     assert visit.page.inner_text("[data-failed]") == "This figure could not start here (no such surface). What to see."
     visit.page.locator(".course-figure").nth(1).scroll_into_view_if_needed()
-    visit.page.wait_for_selector("[data-mounted]", timeout=5000)
+    visit.page.wait_for_selector("[data-mounted]")
 
 
 @pytest.mark.parametrize(

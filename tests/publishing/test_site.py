@@ -21,7 +21,14 @@ def test_the_wheel_is_small_and_whole_and_its_sources_are_left_alone(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     modules = {f"{path.relative_to(ROOT)}" for path in (ROOT / "course_lib").rglob("*.py")}
     assert modules <= set(names)
-    for name in ("widgets/figures.js", "widgets/figure.css", "publishing/mount.js", "experiments/course.mplstyle"):
+    for name in (
+        "widgets/figures/descent.js",
+        "widgets/figures/maps/map.js",
+        "widgets/kit/vendor/d3.js",
+        "widgets/kit/figure.css",
+        "publishing/mount.js",
+        "experiments/course.mplstyle",
+    ):
         assert f"course_lib/{name}" in names
     assert not [name for name in names if "mathjax" in name or name.startswith("tests")]
 

@@ -5,7 +5,7 @@ from figure_reading import Shown
 from map_reading import NOTES, WITHOUT_GRAPHICS, at_rest, state
 
 from course_lib.publishing.figures import figure_html, write_static_files
-from course_lib.widgets.figure import MIME
+from course_lib.widgets.kit.figure import MIME
 
 # Lets a test reach the models that mount.js makes, to change them as a kernel would.
 EXPOSE = """

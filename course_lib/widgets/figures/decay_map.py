@@ -1,0 +1,101 @@
+"""DecayMap: how good a network gets for every (learning rate, weight decay), as recorded, for two rules side by side."""
+
+import math
+
+from course_lib.experiments import decay_map
+from course_lib.widgets.kit.colors import rule_color
+from course_lib.widgets.kit.controls import label
+from course_lib.widgets.kit.figure import Figure
+from course_lib.widgets.kit.traits import Choice, Hyper
+
+PAIRS = {
+    "adam": ("Adam", ("adamw", "adam_l2")),
+    "momentum": ("momentum", ("sgdw", "momentum_l2")),
+    "plain": ("Adam, not normalized", ("plain_adamw", "plain_adam_l2")),
+}
+PREDICTED = {"adamw": -1, "adam_l2": -2, "sgdw": -1, "momentum_l2": -1, "plain_adamw": 0, "plain_adam_l2": 0}
+WORST = 1.5  # a loss that is drawn as the darkest
+
+
+class DecayMap(Figure):
+    """Recorded losses of real networks over (weight decay, learning rate), with decoupled decay and with an L2 term.
+
+        DecayMap("adam")
+
+    `pair` says which two maps; `axis` is "decay" or "product" (of rate and decay), `view` "validation", "training" or "norm".
+    The ring chooses one setting for both maps; beneath them are its curves. With a kernel all of these and `fig.lr` and
+    `fig.decay` can be read, set and observed; `fig.losses` are the two validation losses of the cell nearest to the setting.
+    Raises ValueError for a rate or decay that is not above 0, and for an unknown choice.
+    """
+
+    pair = Choice(PAIRS)
+    axis = Choice(("decay", "product"))
+    view = Choice(("validation", "training", "norm"))
+    lr = Hyper(above=0, because="as the map's axes are logarithmic")
+    decay = Hyper(above=0, because="as the map's axes are logarithmic")
+
+    def __init__(
+        self, pair: str = "adam", *, axis: str = "decay", view: str = "validation", lr: float = 0.01, decay: float = 1.0
+    ):
+        super().__init__(pair=pair, axis=axis, view=view, lr=lr, decay=decay)
+        self.spec = {
+            "initial": {name: getattr(self, name) for name in ("pair", "axis", "view", "lr", "decay")},
+            "worst": WORST,
+            "pairs": {
+                key: {"title": title, "maps": [_shown(name) for name in names]} for key, (title, names) in PAIRS.items()
+            },
+        }
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """The indices (of the rate, of the decay) of the cell nearest to the setting."""
+        shown = self.spec["pairs"][self.pair]["maps"][0]
+        i = _nearest(shown["rates"], self.lr)
+        return i, _nearest(shown["decays"][i], self.decay)
+
+    @property
+    def losses(self) -> dict[str, float | None]:
+        """The validation loss at the end of training, by rule; None where it diverged."""
+        i, j = self.cell
+        return {shown["label"]: shown["val"][i][j][-1] for shown in self.spec["pairs"][self.pair]["maps"]}
+
+    @property
+    def alt(self) -> str:
+        """The figure's result in words."""
+        maps, (i, j) = self.spec["pairs"][self.pair]["maps"], self.cell
+        valleys = "; ".join(
+            f"{shown['label']}: decay ∝ rate to the power {shown['slope']:.2f} ± {shown['spread']:.2f}, theory says {shown['predicted']}"
+            for shown in maps
+        )
+        losses = ", ".join(
+            f"{label} {'diverged' if loss is None else f'{loss:.3g}'}" for label, loss in self.losses.items()
+        )
+        return (
+            f"Two maps of the validation loss of real networks over weight decay and learning rate, {PAIRS[self.pair][0]}. The best decay for each rate, "
+            f"{valleys}. At learning rate {maps[0]['rates'][i]:.3g} and decay {maps[0]['decays'][i][j]:.3g}: {losses}."
+        )
+
+
+def _nearest(values: list[float], x: float) -> int:
+    return min(range(len(values)), key=lambda k: abs(math.log(values[k] / x)))
+
+
+def _shown(name: str) -> dict:
+    """A recorded map as the figure draws it: without its state before training, which a logarithmic axis can't hold."""
+    found, rule = decay_map.recorded()["maps"][name], decay_map.MAPS[name].rule
+    slope, spread = decay_map.slope(found)
+    curves = {key: [[cell[1:] for cell in row] for row in found[key]] for key in ("val", "norm")}
+    fixed = {key: found[key] for key in ("rates", "decays", "train")}
+    return (
+        fixed
+        | curves
+        | {
+            "label": label(rule),
+            "color": rule_color(rule),
+            "steps": found["steps"][1:],
+            "valley": decay_map.valley(found),
+            "slope": slope,
+            "spread": spread,
+            "predicted": PREDICTED[name],
+        }
+    )

@@ -1,0 +1,1 @@
+"""Figures whose pixels are runs: Map and Trainability, and what they share."""

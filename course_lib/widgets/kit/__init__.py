@@ -1,0 +1,1 @@
+"""What all figures share: their base, traits that know their limits, sliders, plots, and the bundle of their scripts."""

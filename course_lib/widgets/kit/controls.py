@@ -1,0 +1,93 @@
+"""Sliders, read off a formula's signature."""
+
+from collections.abc import Callable
+from typing import get_args
+
+from course_lib.formulas.catalog import CATALOG
+from course_lib.formulas.signature import Range, Signature, Tiny
+
+_GREEK = dict(
+    zip(
+        "alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(),
+        "αβγδεκλμνξρστφψω",
+        strict=True,
+    )
+) | {
+    "delta": "Δ",
+    "lr": "η",
+    "eta": "η",
+    "eta_min": "ηₘᵢₙ",
+    "eta_max": "ηₘₐₓ",
+    "eps": "ε",
+    "decay": "λ",
+    "momentum": "m",
+    "condition_number": "κ",
+    "angle": "∠",
+    "damping": "μ",
+    "lr_1": "η₁",
+    "lr_2": "η₂",
+    "scale": "s",
+}
+_NAMES = {
+    "lr": "learning rate",
+    "eps": "epsilon",
+    "decay": "weight decay",
+    "lr_1": "rate of layer 1",
+    "lr_2": "rate of layer 2",
+    "scale": "scale of the weights",
+    "rosenbrock": "Rosenbrock",
+    "beale": "Beale",
+    "himmelblau": "Himmelblau",
+}
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def symbol(name: str) -> str:
+    """A hyperparameter's letter: η for lr, β₁ for beta1; its name where it has none."""
+    if name in _GREEK:
+        return _GREEK[name]
+    stem = name.rstrip("0123456789")
+    return _GREEK[stem] + name[len(stem) :].translate(_SUBSCRIPTS) if stem in _GREEK else name
+
+
+def label(name: str) -> str:
+    """A hyperparameter's, a rule's or a surface's name in words."""
+    return CATALOG[name].label if name in CATALOG else _NAMES.get(name, name.replace("_", " "))
+
+
+def identifier(formula: Callable) -> str:
+    """A formula's name that JavaScript and the reader can read: `mine` for a lambda."""
+    name = getattr(formula, "__name__", type(formula).__name__)
+    return name if name.isidentifier() and name.isascii() else "mine"
+
+
+def is_tiny(owner: Signature, name: str) -> bool:
+    """Whether the hyperparameter only keeps a division safe, as ε does: no slider to begin with."""
+    return owner.ranges[name] == get_args(Tiny)[1]
+
+
+def control(owner: Signature, name: str, value: float) -> dict:
+    """What a slider needs to know. A value outside the usual range widens the slider, so that it can be shown."""
+    r = owner.ranges[name]
+    low, high = min(r.low, value), max(r.high, value)
+    scale = "linear" if (r.scale == "log" and low <= 0) or (r.scale == "decay" and high >= 1) else r.scale
+    return {
+        "name": name,
+        "symbol": symbol(name),
+        "label": label(name),
+        "range": vars(Range(low, high, scale)) | {"at_least": None, "below": None},
+        "initial": value,
+    }
+
+
+def own_control(
+    name: str, r: Range, value: float, symbol: str | None = None, label: str | None = None, whole: bool = False
+) -> dict:
+    """The same for a number of the figure itself, such as its steps; `whole` for one that is counted."""
+    return {
+        "name": name,
+        "symbol": symbol or name,
+        "label": label or name,
+        "range": {"low": min(r.low, value), "high": r.high, "scale": r.scale, "whole": whole},
+        "initial": value,
+    }
