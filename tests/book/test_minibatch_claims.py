@@ -78,6 +78,17 @@ def distances(problem, path):
 
 @page.claim(
     "The contours are the loss over all {} examples:",
+    "Drawn without replacement, a batch of {} is the data set, and its gradient is exact.",
+)
+def test_the_settings_of_the_figures(page):
+    paths, order, floor = (page.figure(k) for k in range(3))
+    assert (paths.problem, paths.lr, paths.B, paths.sampling, paths.epochs) == ("least squares", 0.1, 8, "shuffled", 5)
+    assert (order.problem, order.lr, order.B, order.sampling, order.epochs) == ("logistic", 0.5, 8, "in sequence", 20)
+    assert (floor.lr, floor.B, floor.sampling, floor.epochs) == (0.1, 8, "with replacement", 20)
+    return paths.spec["examples"], paths.spec["examples"]
+
+
+@page.claim(
     "Each run may look at {} examples, five epochs.",
     "Press *steps*, so that each takes {} steps.",
     "Back to *examples*, and raise $E$ to {}.",
@@ -88,11 +99,11 @@ def distances(problem, path):
     "looked at {} examples only.",
     "It is {} away, farther than after five epochs. It has arrived, and now wanders. The mini-batch run is {} away.",
 )
-def test_the_three_paths(page):
+def test_the_three_paths():
     fig = page.figure(0)
     N, few = fig.spec["examples"], fig.distances
     counts = {run: len(batches) for run, batches in fig.batches.items()}
-    settings = N, fig.epochs * N, fig.steps, 20, N
+    settings = fig.epochs * N, fig.steps, 20, N
     set_to(fig, budget="steps")
     same, examples = fig.distances, {run: sum(map(len, batches)) for run, batches in fig.batches.items()}
     many = set_to(fig, budget="examples", epochs=20).distances
@@ -110,7 +121,7 @@ def test_with_replacement_examples_are_missing():
 
 
 @page.claim("in the first figure, with $B = 8$, after {} epochs and averaged over ten seeds, {} in place of {}.")
-def test_shuffling_ends_closer_than_drawing(page):
+def test_shuffling_ends_closer_than_drawing():
     fig = page.figure(0)
     problem = Problem(fig)
     torch.testing.assert_close(runs(problem, fig.B, 5, [1])[:, 0], fig.paths["mini-batch"], rtol=1e-12, atol=1e-14)
@@ -141,6 +152,7 @@ def test_few_epochs_favor_small_batches_and_many_do_not():
     "Each dot is the noise of {} real batches of a size",
     r"At $B = \operatorname{tr}\Sigma/\lVert g\rVert^2 = {}$. A single example's gradient has noise {} times as long",
     "Up to a batch of {} the two lines are hard to tell apart",
+    "A batch of {} is as good an estimate for a million examples as for ten thousand.",
     "The line of the gradient's length is crossed at {}.",
 )
 def test_the_noise_is_what_the_formulas_say():
@@ -157,7 +169,8 @@ def test_the_noise_is_what_the_formulas_say():
     assert 60 < scale < 70 and ((record["trace"] / record["gradient"] ** 2 - scale).abs() < 3).all()
     near = noise_without_replacement(1.0, 64, N) ** 0.5 / noise_with_replacement(1.0, 64) ** 0.5
     assert near > 0.96
-    return N, 64, gradients.shape[1], record.settings["tries"], scale, math.sqrt(scale), 64, scale
+    assert noise_without_replacement(1.0, 64, 10**6) / noise_without_replacement(1.0, 64, 10**4) < 1.01
+    return N, 64, gradients.shape[1], record.settings["tries"], scale, math.sqrt(scale), 64, 64, scale
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -181,11 +194,11 @@ def test_the_estimate_is_unbiased(seed):
     r"and it ends at the same place, {} from the minimum. The rate sets its size: at $\eta = 0.1$ the loop is a third as wide.",
     "With $B = 8$ the run ends {} from the minimum in place of {}.",
 )  # fmt: skip
-def test_in_sequence_is_a_loop_whose_size_the_rate_sets(page):
+def test_in_sequence_is_a_loop_whose_size_the_rate_sets():
     fig = page.figure(1)
     problem = Problem(fig)
     first = int((problem.y == 0).sum())
-    assert (problem.y.diff() >= 0).all() and fig.lr == 0.5 and fig.B == 8
+    assert (problem.y.diff() >= 0).all()
     both = runs(problem, 1, fig.epochs, [1, 1], lr=[fig.lr, 0.1], sampling=fig.sampling)
     last, before = both[-65:, 0], both[-129:-64, 0]
     torch.testing.assert_close(last, before, rtol=0, atol=1e-3)
@@ -205,7 +218,7 @@ def test_in_sequence_is_a_loop_whose_size_the_rate_sets(page):
     "the network calls {} of the images or more a nine",
     "the training loss looks excellent, {} in the last epoch, where shuffled batches have {}.",
 )
-def test_sorted_digits_teach_nines(page):
+def test_sorted_digits_teach_nines():
     record = recorded("minibatch_orders")
     in_order, others = record["accuracy"][:, 0], record["accuracy"][:, 1:]
     loss = record["loss"]
@@ -221,24 +234,24 @@ def test_sorted_digits_teach_nines(page):
 @page.claim(
     "Find a $B$ at $\\eta = 0.2$ with the floor of $B = {}$ at $\\eta = 0.1$.",
     "$B = {}$. Counted in examples, both run down the same slope. Counted in steps, the larger batch needs {} as many.",
+    r"Raise $\eta$ to {}. Where is the stochastic run",
     "(here up to {}, against {}), so that large steps overshoot. At $\\eta = 0.02$ the run is {} above its line, at 0.1 it is {} "
     "(averages over six seeds).",
 )
-def test_the_floor_is_met_at_small_rates_and_not_at_a_large_one(page):
+def test_the_floor_is_met_at_small_rates_and_not_at_a_large_one():
     fig = page.figure(2)
     problem = Problem(fig)
     sigma = problem.covariance
     assert excess_loss(sigma, 8, 0.05) == excess_loss(sigma, 8, 0.1) / 2
     assert excess_loss(sigma, 16, 0.2) == excess_loss(sigma, 8, 0.1)
     curvature = torch.linalg.eigvalsh(problem.x.T @ problem.x / 64)[1]
-    assert fig.epochs == 20 and fig.lr == 0.1 and fig.sampling == "with replacement"
     rates = torch.tensor([0.02, 0.1, 0.3], dtype=FLOAT).repeat_interleave(6)
     path = runs(problem, 1, fig.epochs, [*range(1, 7)] * 3, rates, fig.sampling)
     floors = torch.stack([excess_loss(sigma, 1, lr) for lr in rates])
     ratio = (problem.above(path)[640:].mean(0) / floors).view(3, 6)
     assert ratio[2].min() > 5  # five times and more
     first, second = (About(x - 1) for x in ratio[:2].mean(1))
-    return fig.B, 2 * fig.B, 0.5, problem.x.square().sum(1).max(), curvature, first, second
+    return fig.B, 2 * fig.B, 0.5, rates[-1], problem.x.square().sum(1).max(), curvature, first, second
 
 
 def test_twice_the_batch_and_the_rate_take_half_the_steps():
@@ -254,7 +267,7 @@ def test_twice_the_batch_and_the_rate_take_half_the_steps():
     r"Here are {} runs for each seed, with $\sigma = 1$ and a start at a distance of 1;",
     "Mean squared distance from the minimum over {} steps",
     "The rate 0.1 falls to its floor of {} within {} steps and stays there. The rate 1/t is a straight line down to {};",
-    "is the variance of a mean over {} examples, although {} were seen. The other two use all {}:",
+    "The floor of the rate {} is the variance of a mean over {} examples, although {} were seen. The other two use all {}:",
 )
 def test_moving_average_mean_and_average_of_the_path():
     record, floor = recorded("minibatch_averages"), noise_floor(1.0, 1.0, 0.1)
@@ -269,7 +282,17 @@ def test_moving_average_mean_and_average_of_the_path():
     for t, example in enumerate(y, 1):
         theta = theta - (theta - example) / t
     torch.testing.assert_close(theta, y.mean(0))  # the rate 1/t is the mean of all examples
-    return record.settings["runs"], steps, floor, 32, record["falling"][:, -1], 1 / floor, steps, steps
+    return (
+        record.settings["runs"],
+        steps,
+        floor,
+        32,
+        record["falling"][:, -1],
+        record.settings["lr"],
+        1 / floor,
+        steps,
+        steps,
+    )
 
 
 # The right batch size
@@ -309,7 +332,7 @@ def test_the_noise_scale_grows_and_the_hessian_does_not_cancel():
 
 
 @page.claim(
-    "By what factor do the steps fall from $B = 1$ to {}, and from {} to {}?",
+    "The linear model, from zero to a loss of {}. For each batch size, the best of nine rates. By what factor do the steps fall from $B = 1$ to {}, and from {} to {}?",
     "From 1 to {} they fall to about a tenth, and the best rate rises to eight times its value:",
     "From {} to {} they hardly fall at all, while the price in examples grows more than tenfold.",
     "From {} to {} steps at a batch of 1 they fall almost along the dotted line of linear scaling to about {} at {}, then the "
@@ -337,7 +360,7 @@ def test_linear_scaling_has_a_corner_and_the_noise_scale_does_not_say_where():
     assert [(x / edge.median()).round().item() for x in (large.min(), large.max())] == [2, 8]
     assert all(abs(middle[B] - 20) <= 3 for B in batches if B >= 64)
     return (
-        16, 64, 1000, 16, 64, 1000,
+        record.settings["goal"], 16, 64, 1000, 16, 64, 1000,
         steps[1].min(), steps[1].max(), About(middle[16]), 16, About(middle[128]), 64,
         corner.min(), corner.max(),
         scales["simple"][0, 0], About(scales["simple"][:, near]), About(scales["exact"][:, 0].min()),
@@ -372,6 +395,9 @@ def test_a_large_batch_needs_steps():
 
 
 @page.claim(
+    "larger batches, at least 8 or {} for batch normalization",
+    '### "Batch normalization needs at least 8 or {}"',
+    "There is no cliff at 8 or {}.",
     "the dots are the {} hidden values of a random layer on the digits, {} batches of each size.",
     "With two examples the variance is off by {}, with {} by about half, with {} by about a third, with {} by a sixth.",
     "for five seeds it falls along the dotted line of the formula, from {} at a batch of 2 to {} at {}.",
@@ -385,7 +411,7 @@ def test_a_variance_from_a_few_numbers():
     assert [known[8], known[16], known[64]] == pytest.approx([1 / 2, 1 / 3, 1 / 6], rel=0.12)
     with pytest.raises(ValueError, match="more than 1 value"):
         nn.BatchNorm1d(32)(torch.randn(1, 32))
-    return 32, record.settings["tries"], known[2], 8, 16, 64, error[:, 0], error[:, -1], B[-1]
+    return 16, 16, 16, 32, record.settings["tries"], known[2], 8, 16, 64, error[:, 0], error[:, -1], B[-1]
 
 
 @page.claim(

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from course_lib.experiments import Optimizer, digits, recorded, sweep
+from course_lib.experiments.product_network import fitted_weights
 from course_lib.experiments.studies import weight_decay as study
 from course_lib.formulas import adam_l2, adamw, gradient_descent, momentum_l2, sgdw
 from course_lib.formulas.regularization import bowl, ridge_minimum, shrinkage
@@ -521,7 +522,7 @@ def test_the_spellings_in_pytorch():
     sgd = {"lr": 0.02, "momentum": 0.9}
 
     def fit(make, **settings):
-        return study.fitted_weights(make, steps=steps, **settings)
+        return fitted_weights(make, steps=steps, **settings)
 
     l2, apart = (fit(lambda p, rule=rule: Optimizer(p, rule, **own)) for rule in (momentum_l2, sgdw))
     assert (l2 - fit(lambda p: torch.optim.SGD(p, weight_decay=0.02, **sgd))).abs().max() < 1e-12

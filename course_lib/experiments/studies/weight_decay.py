@@ -165,29 +165,3 @@ def weight_decay_before_norm(seed, *, strengths=(0.0, 0.01), lr=0.5, steps=400):
         outcomes["norm"].append(W.norm().item())
         outcomes["validation"].append(cross_entropy(model.eval()(split.x_val), split.y_val).item())
     return outcomes
-
-
-# In PyTorch
-
-
-def product_network() -> nn.Module:
-    """32 tanh units between two numbers and one, in float64; always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 1)).double()
-
-
-def fitted_weights(make_optimizer, shrink=0.0, steps=200):
-    """All parameters of a small network that learns x₁ x₂."""
-    model, source = product_network(), torch.Generator().manual_seed(0)
-    optimizer = make_optimizer(model.parameters())
-    for _ in range(steps):
-        x = 4 * torch.rand(64, 2, generator=source).double() - 2
-        error = model(x).squeeze() - x.prod(dim=1)
-        optimizer.zero_grad()
-        error.square().mean().backward()
-        with torch.no_grad():
-            for p in model.parameters():
-                p.mul_(1 - shrink)  # after backward, before step
-        optimizer.step()
-    return nn.utils.parameters_to_vector(model.parameters()).detach()
