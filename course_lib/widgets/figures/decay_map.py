@@ -2,7 +2,7 @@
 
 import math
 
-from course_lib.experiments import decay_map
+from course_lib.experiments.studies import decay_map
 from course_lib.widgets.kit.colors import rule_color
 from course_lib.widgets.kit.controls import label
 from course_lib.widgets.kit.figure import Figure
@@ -81,21 +81,15 @@ def _nearest(values: list[float], x: float) -> int:
 
 
 def _shown(name: str) -> dict:
-    """A recorded map as the figure draws it: without its state before training, which a logarithmic axis can't hold."""
-    found, rule = decay_map.recorded()["maps"][name], decay_map.MAPS[name].rule
+    """A recorded map as the figure draws it."""
+    found = decay_map.read_recorded(name)
     slope, spread = decay_map.slope(found)
-    curves = {key: [[cell[1:] for cell in row] for row in found[key]] for key in ("val", "norm")}
-    fixed = {key: found[key] for key in ("rates", "decays", "train")}
-    return (
-        fixed
-        | curves
-        | {
-            "label": label(rule),
-            "color": rule_color(rule),
-            "steps": found["steps"][1:],
-            "valley": decay_map.valley(found),
-            "slope": slope,
-            "spread": spread,
-            "predicted": PREDICTED[name],
-        }
-    )
+    fixed = {key: found[key] for key in ("rates", "decays", "steps", "train", "val", "norm")}
+    return fixed | {
+        "label": label(found["rule"]),
+        "color": rule_color(found["rule"]),
+        "valley": decay_map.valley(found),
+        "slope": slope,
+        "spread": spread,
+        "predicted": PREDICTED[name],
+    }
