@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from claims import About, Below, Page
+from claims import About, Above, Below, Page
 from torch.func import grad
 
 from course_lib.experiments import recorded, sweep
@@ -286,7 +286,56 @@ def test_the_start_decides():
     )  # fmt: skip
 
 
+# The network
+
+
+@page.claim(
+    "{} steps for each run, and the same {} rates for each rule, half a decade apart",
+    "RMSprop is first with {} errors on average, Adam last with {}.",
+    "From gradient descent's {} to RMSprop's {}, with a standard deviation of {} to {} between seeds.",
+    "too few to tell {} from {}.",
+    "**Rprop is out,** with {}, on the very kind",
+    "The good bands are alike as well: {} to {} decades for every rule.",
+    "a dot for each of {} seeds. At defaults RMSprop is near {}, all others between {} and {}.",
+)
+def test_the_race_on_the_digits():
+    record, rules = recorded("race_on_digits"), study.tuned_on_digits()
+    usual = {name: rule.errors(rule.default).mean() for name, rule in rules.items()}
+    tuned = {name: rule.errors(rule.tuned) for name, rule in rules.items()}
+    means = {name: x.mean() for name, x in tuned.items() if name != "rprop"}
+    deviations = torch.stack([x.std() for name, x in tuned.items() if name != "rprop"])
+    assert min(usual, key=usual.get) == "rmsprop" and max(usual, key=usual.get) == "adam"
+    assert min(means, key=means.get) == "gradient_descent" and max(means, key=means.get) == "rmsprop"
+    assert means["rmsprop"] > usual["rmsprop"] and tuned["rprop"].mean() > means["rmsprop"] + 3
+    bands = [rule.band for rule in rules.values()]
+    rms, settings = rules["rmsprop"], record.settings
+    others = torch.cat([rule.errors(rule.default) for name, rule in rules.items() if name != "rmsprop"])
+    percent = [x / 100 for x in (usual["rmsprop"], usual["adam"], means["gradient_descent"], means["rmsprop"])]
+    return (
+        settings["steps"], len(settings["rates"]), *percent, deviations.min(), deviations.max(), rms.default, rms.tuned,
+        tuned["rprop"].mean() / 100, min(bands), max(bands), len(others) // 5, About(usual["rmsprop"] / 100),
+        others.min() / 100, others.max() / 100,
+    )  # fmt: skip
+
+
 # Clipping
+
+
+@page.claim(
+    r"The loss of a network that has learned nothing is $\ln 10 = {}$",
+    "Without clipping {} of {} networks end above {}, so they know nothing:",
+    "With a limit of {} every run ends between {} and {}, though only {} to {} of its {} gradients were shortened.",
+    "At a rate of 2 nine of ten plain runs end above {}, the loss of a guess. The clipped runs end between {} and {}, as low as those at",
+)
+def test_clipping_saves_the_network():
+    record = recorded("race_clipping")
+    lost, clipped, shortened = record["plain"][record["plain"] > 2.3], record["clipped"], record["shortened"]
+    assert (record["tuned"] < 0.3).all() and (record["plain"] > 1).all()
+    ends = clipped.min(), clipped.max()
+    return (
+        math.log(10), len(lost), len(record.seeds), Above(lost), record.settings["limit"], *ends, shortened.min(), shortened.max(), 200,
+        Above(lost), *ends,
+    )  # fmt: skip
 
 
 @page.claim(
@@ -359,6 +408,19 @@ def test_only_lamb_feels_where_the_origin_is():
             sweep(RULES[name], lambda w: quadratic(w - shift), START + shift, 50, lr=0.05, **study.fixed(name)) - shift
         )
         assert ((here - there).abs().max() > 1) == (name == "lamb")
+
+
+@page.claim(
+    "Muon is ahead in {} of the {} runs: a draw, but for the one run in which Adam alone ends at {}.",
+    "With Muon for the matrices they lie between {} and {}, with Adam for all between {} and {} but for one at {}.",
+)
+def test_muon_on_the_digits():
+    record = recorded("race_muon")
+    with_muon, adam_alone = record["muon"], record["adam"].sort().values
+    ahead = (with_muon < record["adam"]).sum()
+    return (
+        ahead, len(record.seeds), adam_alone[-1], with_muon.min(), with_muon.max(), adam_alone[0], adam_alone[-2], adam_alone[-1],
+    )  # fmt: skip
 
 
 def test_muon_notices_no_rotation():
