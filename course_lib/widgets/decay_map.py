@@ -4,7 +4,7 @@ import math
 
 import traitlets
 
-from course_lib.experiments import decay_map
+from course_lib.experiments.studies import decay_map
 from course_lib.widgets.figure import Figure
 
 PAIRS = {
@@ -91,21 +91,15 @@ def _nearest(values: list[float], x: float) -> int:
 
 
 def _shown(name: str) -> dict:
-    """A recorded map as the figure draws it: without its state before training, which a logarithmic axis can't hold."""
-    found, rule = decay_map.recorded()["maps"][name], decay_map.MAPS[name].rule
+    """A recorded map as the figure draws it."""
+    found = decay_map.read_recorded(name)
     slope, spread = decay_map.slope(found)
-    curves = {key: [[cell[1:] for cell in row] for row in found[key]] for key in ("val", "norm")}
-    fixed = {key: found[key] for key in ("rates", "decays", "train")}
-    return (
-        fixed
-        | curves
-        | {
-            "label": LABELS[rule],
-            "color": f"var(--cf-rule-{rule})",
-            "steps": found["steps"][1:],
-            "valley": decay_map.valley(found),
-            "slope": slope,
-            "spread": spread,
-            "predicted": PREDICTED[name],
-        }
-    )
+    fixed = {key: found[key] for key in ("rates", "decays", "steps", "train", "val", "norm")}
+    return fixed | {
+        "label": LABELS[found["rule"]],
+        "color": f"var(--cf-rule-{found['rule']})",
+        "valley": decay_map.valley(found),
+        "slope": slope,
+        "spread": spread,
+        "predicted": PREDICTED[name],
+    }

@@ -1,60 +1,50 @@
-"""The recorded maps of losses over (learning rate, decay): their settings, a piece of them measured again, and how a valley is read."""
+"""The recorded maps of losses over (learning rate, decay): their grids, how a record becomes a map, and how a valley is read."""
 
-import json
 import math
-import re
 
 import pytest
 import torch
 
-from course_lib.experiments import decay_map
+from course_lib.experiments import recorded
+from course_lib.experiments.studies import decay_map
 
-RECORDED = decay_map.recorded()
-
-
-@pytest.mark.parametrize("name", decay_map.MAPS)
-def test_the_recording_holds_the_settings_that_the_code_names(name):
-    found, area = RECORDED["maps"][name], decay_map.MAPS[name]
-    assert (found["rates"], found["decays"]) == area.settings()
-    assert found["rule"] == area.rule and found["steps"] == list(decay_map.RECORDS)
-    assert [len(found[key]) for key in ("train", "val", "norm", "ends")] == [8] * 4
-    assert all(len(row) == 16 for key in ("train", "val", "norm", "ends") for row in found[key])
-    assert all(len(cell) == len(decay_map.RECORDS) for key in ("val", "norm") for row in found[key] for cell in row)
-    for row, ends in zip(found["val"], found["ends"]):
-        for cell, seeds in zip(row, ends):
-            assert cell[-1] is None if None in seeds else cell[-1] == pytest.approx(sum(seeds) / len(seeds), rel=1e-3)
+MAPS = pytest.mark.parametrize("name", decay_map.MAPS)
 
 
-def test_the_recording_says_how_it_was_made_and_is_small():
-    assert set(RECORDED["made"]) == {"seeds", "batch", "hidden", "replaced", "device", "torch", "python", "seconds"}
-    assert decay_map.FILE.stat().st_size < 150_000
+@MAPS
+def test_a_map_holds_the_means_of_its_record_and_each_seeds_end(name):
+    found, record = decay_map.read_recorded(name), recorded(f"decay_map_{name}")
+    assert (found["rates"], found["decays"]) == decay_map.grid(**decay_map.MAPS[name].settings)
+    assert found["steps"] == list(decay_map.STEPS)
+    for i, j in ((0, 0), (3, 9), (7, 15)):
+        for key in ("val", "norm"):
+            means = [x if math.isfinite(x) else None for x in record[key][:, i, j].mean(0).tolist()]
+            assert found[key][i][j] == [x if x is None else pytest.approx(x, rel=1e-3) for x in means]
+        ends = record["val"][:, i, j, -1].tolist()
+        assert found["ends"][i][j] == [x if math.isfinite(x) else None for x in ends]
+    assert found["train"][3][9] == pytest.approx(record["train"][:, 3, 9, -1].mean().item(), rel=1e-3)
 
 
-def test_the_recorded_numbers_can_be_measured_again():
-    """The first 50 steps: later ones amplify what another processor rounds otherwise."""
-    for name in ("adamw", "plain_adam_l2"):
-        again, found = decay_map.measure(name, coarse=7, steps=50), RECORDED["maps"][name]
-        assert again["steps"] == [0, 20, 50] == found["steps"][:3]
-        assert again["rates"] == found["rates"][::7] and again["decays"] == [row[::7] for row in found["decays"][::7]]
-        for row, recorded in zip(again["val"], found["val"][::7]):
-            for cell, there in zip(row, recorded[::7]):
-                assert cell == pytest.approx(there[:3], rel=0.03)
+@MAPS
+def test_settings_lie_on_one_grid_of_thirds_of_decades(name):
+    settings = decay_map.MAPS[name].settings
+    rates, decays = decay_map.grid(**settings)
+    assert len(rates) == 8 and rates[0] == settings["rate"] and rates[3] == pytest.approx(10 * rates[0], rel=1e-3)
+    for lr, row in zip(rates, decays, strict=True):
+        assert len(row) == 16 and row[3] == pytest.approx(10 * row[0], rel=1e-3)
+        assert lr ** settings["power"] * row[0] == pytest.approx(settings["decay"], rel=1e-3)
 
 
-def test_settings_lie_on_one_grid_of_thirds_of_decades():
-    for area in decay_map.MAPS.values():
-        rates, decays = area.settings()
-        assert rates[0] == area.rate and rates[3] == pytest.approx(10 * rates[0], rel=1e-3)
-        for lr, row in zip(rates, decays):
-            assert lr**area.power * row[0] == pytest.approx(area.decay, rel=1e-3)
-            assert row[3] == pytest.approx(10 * row[0], rel=1e-3)
-    rates, decays = decay_map.MAPS["adamw"].settings(coarse=3)
-    assert rates == [1e-3, 1e-2, 0.1] and decays[1] == pytest.approx([1e-3, 1e-2, 0.1, 1, 10, 100], rel=1e-3)
+def test_a_coarse_map_measured_here_lies_on_the_same_grid():
+    coarse = {"rows": 2, "columns": 3, "per_decade": 1, "steps": (1, 2)}
+    found = decay_map.read(recorded("decay_map_adamw", live=True, seeds=2, **coarse))
+    assert found["rates"] == [1e-3, 1e-2] and found["decays"][1] == pytest.approx([1e-3, 1e-2, 0.1], rel=1e-3)
+    assert torch.tensor(found["ends"]).shape == (2, 3, 2) and torch.tensor(found["val"]).shape == (2, 3, 2)
 
 
 def test_the_normalized_network_does_not_feel_the_length_of_its_weights():
     torch.manual_seed(0)
-    net, x = decay_map.Normalized().double(), decay_map.task().x_train.double()
+    net, x = decay_map.Normalized().double(), decay_map.noisy_digits().x_train.double()
     before = net(x)
     with torch.no_grad():
         net.hidden.weight.mul_(7)
@@ -102,22 +92,3 @@ def test_a_map_without_a_valley_has_none():
     diverged = valley_of(0.0)
     diverged["ends"][0][-1] = [None, 1.0, 1.0]
     assert decay_map.valley(diverged)[0] == decay_map.valley(valley_of(0.0))[0]
-
-
-def test_the_command_writes_what_recorded_reads(monkeypatch, tmp_path, capsys):
-    made = {"val": [[[0.5]]]}
-    monkeypatch.setattr(decay_map, "measure", lambda name, **options: made | {"rule": name, "seeds": options["seeds"]})
-    monkeypatch.setattr("sys.argv", ["decay_map", "--seeds", "2", "--out", str(tmp_path / "new" / "maps.json")])
-    decay_map.main()
-    written = json.loads((tmp_path / "new" / "maps.json").read_text("utf8"))
-    assert list(written["maps"]) == list(decay_map.MAPS) and written["maps"]["sgdw"] == made | {
-        "rule": "sgdw",
-        "seeds": 2,
-    }
-    assert set(written["made"]) == set(RECORDED["made"]) and written["made"]["seeds"] == 2
-    assert capsys.readouterr().out.count(" s\n") == len(decay_map.MAPS)
-
-
-def test_an_unknown_map_is_named():
-    with pytest.raises(ValueError, match=re.escape("There is no map `adam`. There are: adamw, adam_l2, sgdw")):
-        decay_map.measure("adam")

@@ -14,9 +14,7 @@ EVERY = pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 
 
 def test_every_experiment_has_a_record_and_every_record_an_experiment():
-    assert {file.stem for file in FOLDER.glob("*.json")} - {"decay_map"} == set(
-        EXPERIMENTS
-    )  # that one is of another form
+    assert {file.stem for file in FOLDER.glob("*.json")} == set(EXPERIMENTS)
 
 
 @EVERY

@@ -6,11 +6,11 @@ import re
 import pytest
 import traitlets
 
-from course_lib.experiments import decay_map
+from course_lib.experiments.studies import decay_map
 from course_lib.widgets import DecayMap
 from course_lib.widgets.decay_map import LABELS, PAIRS
 
-RECORDED = decay_map.recorded()["maps"]
+RECORDED = {name: decay_map.read_recorded(name) for name in decay_map.MAPS}
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -31,10 +31,12 @@ def test_a_setting_outside_the_map_is_shown_at_its_edge():
 
 def test_the_text_alternative_states_slopes_and_losses():
     fig = DecayMap("adam", lr=0.01, decay=2.15)
+    powers = ["{:.2f} ± {:.2f}".format(*decay_map.slope(RECORDED[name])) for name in ("adamw", "adam_l2")]
+    ends = [RECORDED[name]["val"][3][10][-1] for name in ("adamw", "adam_l2")]
     assert fig.alt == (
         "Two maps of the validation loss of real networks over weight decay and learning rate, Adam. The best decay for each rate, "
-        "AdamW: decay ∝ rate to the power -0.99 ± 0.10, theory says -1; Adam + L2: decay ∝ rate to the power -2.02 ± 0.16, theory says -2. "
-        "At learning rate 0.01 and decay 2.15: AdamW 0.855, Adam + L2 0.959."
+        f"AdamW: decay ∝ rate to the power {powers[0]}, theory says -1; Adam + L2: decay ∝ rate to the power {powers[1]}, theory says -2. "
+        f"At learning rate 0.01 and decay 2.15: AdamW {ends[0]:.3g}, Adam + L2 {ends[1]:.3g}."
     )
     assert "AdamW diverged" in DecayMap("plain", lr=0.2, decay=10.0).alt
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from figure_reading import show as shown
 
-from course_lib.experiments import decay_map
+from course_lib.experiments.studies import decay_map
 from course_lib.widgets import DecayMap
 
 STATE = ("pair", "axis", "view", "lr", "decay")
@@ -61,7 +61,7 @@ def test_its_large_numbers_are_the_slopes(show):
         ("Adam, not normalized", ("plain_adamw", "plain_adam_l2")),
     ):
         press(figure, pair)
-        slopes = [decay_map.slope(decay_map.recorded()["maps"][name])[0] for name in names]
+        slopes = [decay_map.slope(decay_map.read_recorded(name))[0] for name in names]
         assert numbers(press(figure, "λ")) == [f"× {2**-slope:.2f}" for slope in slopes]
         assert numbers(press(figure, "η · λ")) == [f"× {2 ** -(slope + 1):.2f}" for slope in slopes]
         assert_losses(figure)
@@ -132,7 +132,7 @@ def test_brighter_is_lower_on_one_scale_for_both_maps(show, view, key):
     assert figure.host.locator("[aria-pressed=true]").all_inner_texts() == ["Adam", "η · λ", view]
     cells = []
     for k, name in enumerate(("adamw", "adam_l2")):
-        values = decay_map.recorded()["maps"][name][key]
+        values = decay_map.read_recorded(name)[key]
         for i, j in ((0, 0), (2, 8), (4, 10), (7, 2), (7, 15)):
             value = values[i][j] if key == "train" else values[i][j][-1]
             cells.append((min(value, 1.5) if key != "norm" else value, sum(pixel(figure, k, i, j)[:3])))
