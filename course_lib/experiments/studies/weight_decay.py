@@ -62,7 +62,8 @@ def train(
     """Train a network for each strength, all at once: the weights at the end, and the validation losses at every tenth step."""
     x, y, *unseen = data
     decay = torch.tensor(strengths).view(-1, 1, 1)
-    weights, state = initial_weights(seed, len(decay)), [(0.0,)] * 4
+    weights = initial_weights(seed, len(decay))
+    state = [(torch.zeros_like(w),) for w in weights]
     slope, curve = grad(lambda w: losses(w, x, y).sum()), []
     for t in range(1, steps + 1):
         each = zip(weights, slope(weights), state, (decay, decay * decay_biases) * 2, strict=True)
