@@ -53,6 +53,40 @@ def at_default(surface: str, rule: str) -> float:
     return study.default_and_best(surface, (rule,))[rule][0]
 
 
+@page.claim(
+    "each pixel is a run of {} steps in the same valley of condition number {}, from the same start and with the same goal of ${}$.",
+    r"Gradient descent on Rosenbrock's valley at $\eta = {}$, plain and clipped.",
+)
+def test_the_settings_of_the_maps_and_of_the_clipped_valley(page):
+    """They come first: a change in a figure's settings is noticed at once."""
+    first, second, fig = (page.figure(k) for k in (1, 2, 3))
+    for one in (first, second):
+        assert (one.steps, one.condition_number, one.goal) == (600, 100, 1e-6) and one.x_range == [1e-3, 100]
+        assert (one.lr, one.angle) == (0.03, 0)
+    assert (fig.limit, fig.steps) == (1.0, 400)
+    return first.steps, first.condition_number, first.goal, fig.lr
+
+
+@page.claim(
+    "Then drag the goal to ${}$: who is first now?",
+    "condition number {}, {} or a million, they take the same path.",
+    "as the largest distance between two paths of {} steps:",
+    "from batches of {}. There is no known minimum",
+    "over the eight **other** seeds, {} to {}.",
+    "the loss after {} steps on {} digits",
+    "Adagrad's {} above is such a case.",
+    "PyTorch divides by $n + {}$, so its gradients are shorter by the factor $n/(n + {})$.",
+)
+def test_what_is_set():
+    settings = recorded("race_on_digits").settings
+    seeds = recorded("race_on_digits").seeds[3:]
+    rate = best("quadratic", "adagrad")[1]
+    assert len(seeds) == 8
+    return (
+        1e-3, 10, 100, 30, settings["batch"], seeds[0], seeds[-1], settings["steps"], len(study.data().x_train), rate, 1e-6, 1e-6,
+    )  # fmt: skip
+
+
 # The rules of the race, and the figure's answers
 
 
@@ -62,7 +96,7 @@ def at_default(surface: str, rule: str) -> float:
     "the best of {} rates from ${}$ to ${}$, four a decade",
     "RMSprop at a rate of {} passes a quadratic's minimum at a distance of ${}$, and is far away again {} steps later.",
 )
-def test_the_rules(page):
+def test_the_rules():
     fig = page.figure(0)
     path = sweep(rmsprop, quadratic, START, 300, lr=100.0)[:, 0]
     nearest = int(path.norm(dim=1)[:100].argmin())
@@ -76,7 +110,7 @@ def test_the_rules(page):
     "Rprop, after {} steps; gradient descent needs {} and momentum {}. RMSprop, Adadelta, Adam and Adagrad do not arrive.",
     "the start is {} from the minimum, and Adam's default of {} is a length, so {} steps are at most about that far.",
 )
-def test_at_default_rates_on_the_quadratic(page):
+def test_at_default_rates_on_the_quadratic():
     fig = page.figure(0)
     runs = {x.rule: x.steps for x in fig.standings}
     assert (fig.surface, fig.mode) == ("quadratic", "defaults")
@@ -228,7 +262,6 @@ def test_momentums_map_has_vertical_stripes_and_rprops_horizontal_ones():
 
 
 @page.claim(
-    "each pixel is a run of {} steps in the same valley of condition number {}, from the same start and with the same goal of ${}$.",
     "in decades of $\\eta$, at 0°? And at −{}°?",
     "Momentum is fastest at −{}°. The start lies at $(-{}, {})$.",
     r"At $\eta = {}$, a straight line. It is $\frac{2(1 + m)}{(1 - m)\,\lambda_{\max}}$ with $m = {}$ and $\lambda_{\max} = {}$",
@@ -237,7 +270,7 @@ def test_momentums_map_has_vertical_stripes_and_rprops_horizontal_ones():
     "rate, between −{}° and −{}° next to none.",
     r"as $\tan {}° = {}/{}$.", "At {}° the start lies straight across the valley",
 )  # fmt: skip
-def test_the_whole_plane(page):
+def test_the_whole_plane():
     first, second = page.figure(1), page.figure(2)
     floor = math.degrees(math.atan2(1.2, 2.2))
     found = first.values(60, 19).steps.amin(1)
@@ -247,9 +280,8 @@ def test_the_whole_plane(page):
     valley = {"condition_number": 100.0, "lr": FINE}
     lowest = [FINE[arrivals(momentum, quadratic, 600, angle=a, **valley).isfinite()].min() for a in (0.0, 90 - floor)]
     assert lowest[0] > 10 * lowest[1]
-    settings = first.steps, first.condition_number, first.goal
     return (
-        *settings, 40, floor, -START[0], START[1], edge, 0.9, 100, 0.013, About(found.min()), About(found.max()),
+        40, floor, -START[0], START[1], edge, 0.9, 100, 0.013, About(found.min()), About(found.max()),
         second.values(60, 19).steps.min(), 40, 19, 28, 47, 38, floor, START[1], -START[0], 90 - floor,
     )  # fmt: skip
 
@@ -339,13 +371,13 @@ def test_clipping_saves_the_network():
 
 
 @page.claim(
-    r"Gradient descent on Rosenbrock's valley at $\eta = {}$, plain and clipped. The gradient at the start has the norm {}.",
+    "The gradient at the start has the norm {}.",
     r"Then lower $\eta$ to {}:",
     "Plain, the loss is {} after one step, {} after two, then it is gone. Every limit from {} to {} keeps it finite. At 1 the run "
     "ends at a loss of {}, at 3 at {}. At {} it bounces between the walls at {}; at {}, with steps of at most {}, it has crept down to "
     r"{}. With $\eta = {}$ the plain run does not need the insurance and ends at {}; the clipped one, at {}, pays for it with every step.",
 )
-def test_the_clipped_valley(page):
+def test_the_clipped_valley():
     fig = page.figure(3)
 
     def end(limit: float) -> float:
@@ -362,7 +394,7 @@ def test_the_clipped_valley(page):
     rate, fig.lr = fig.lr, 0.002
     slow = fig.losses["gradient_descent"][-1].item(), end(1.0)
     return (
-        rate, size, 0.002, plain[1].item(), About(plain[2].item()), 0.01, 200, ends[1.0], ends[3.0], 100, About(ends[100.0]), 0.1,
+        size, 0.002, plain[1].item(), About(plain[2].item()), 0.01, 200, ends[1.0], ends[3.0], 100, About(ends[100.0]), 0.1,
         0.1 * rate, ends[0.1], 0.002, *slow,
     )  # fmt: skip
 
