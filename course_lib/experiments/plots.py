@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from course_lib.formulas import CATALOG
 
 STYLE = "course_lib.experiments.course"
-ROOM = 1.02  # where a label begins, in parts of the axes' width
+GAP = 7  # points between a plot and the names at the ends of its lines
 COLORS = {name: entry.color for rule, entry in CATALOG.items() for name in (rule, entry.label)}
 
 
@@ -45,6 +46,7 @@ def bands(
         ax.plot(x, middle, color=color, marker="o" if len(x) <= 20 else "", markersize=3.5)
         last = int(middle.isfinite().nonzero().max()) if middle.isfinite().any() else 0
         ends.append((middle[last].item(), _label(name), color))
+    _plain_ticks(ax)
     _label_ends(ax, ends)
     _count(ax, len(values))
     return ax
@@ -74,6 +76,7 @@ def dots(
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.set_ylim(0.6 - len(rows), 0.6)
+    _plain_ticks(ax)
     _count(ax, len(values), "a dot each, a line at the median")
     return ax
 
@@ -139,15 +142,29 @@ def _range(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _label_ends(ax: Axes, ends: list[tuple[float, str, str]]) -> None:
-    """Names beside the ends of their lines, moved apart where they would overlap."""
+    """Names beside the ends of their lines, moved apart where they would overlap, and none above the plot."""
     ax.figure.canvas.draw()  # so that the limits are those of the finished plot
     to_axes = ax.transData + ax.transAxes.inverted()
     line = 1.25 * plt.rcParams["font.size"] / 72 / (ax.figure.get_figheight() * ax.get_position().height)
     places = sorted((to_axes.transform((1, y))[1], name, color) for y, name, color in ends)
-    lowest = -1.0
-    for y, name, color in places:
-        y = lowest = max(y, lowest + line)
-        ax.text(ROOM, y, name, color=color, transform=ax.transAxes, va="center")
+    heights = [y for y, _, _ in places]
+    for k in range(1, len(heights)):
+        heights[k] = max(heights[k], heights[k - 1] + line)
+    heights[-1] = min(heights[-1], max(1.0, places[-1][0]))
+    for k in reversed(range(len(heights) - 1)):
+        heights[k] = min(heights[k], heights[k + 1] - line)
+    for y, (_, name, color) in zip(heights, places, strict=True):
+        beside = {"xytext": (GAP, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
+        ax.annotate(name, (1, y), xycoords="axes fraction", color=color, **beside)
+
+
+def _plain_ticks(ax: Axes) -> None:
+    """On a logarithmic axis of less than three decades: 1, 2 and 5 of each, as plain numbers."""
+    for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if axis.get_scale() == "log" and high < 1000 * low:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def _count(ax: Axes, seeds: int, shown: str = "median and range") -> None:
