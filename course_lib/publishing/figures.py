@@ -64,7 +64,7 @@ def write_static_files(folder: Path) -> None:
     shutil.copytree(HERE / "mathjax", folder / "mathjax")
     course = folder / "course"
     course.mkdir()
-    for source in (HERE / "book.css", HERE / "mount.js", HERE / "mount.css"):
+    for source in (HERE / "book.css", HERE / "formulas.js", HERE / "mount.js", HERE / "mount.css"):
         shutil.copy(source, course)
     (course / STYLE.name).write_text(style(), "utf-8")
     (course / "plots.css").write_text((HERE / "plots.css").read_text("utf-8") + rule_colors(), "utf-8")
@@ -74,6 +74,7 @@ def write_static_files(folder: Path) -> None:
 def add_page_files(app, pagename, templatename, context, doctree) -> None:
     """Lets a page load what its figures and plots need, and no more (Sphinx event html-page-context)."""
     app.add_css_file("course/book.css")
+    app.add_js_file("course/formulas.js", loading_method="defer")
     outputs = "".join(node.astext() for node in doctree.findall(nodes.raw)) if doctree else ""
     if 'class="course-figure"' in outputs:
         app.add_css_file(f"course/{STYLE.name}")

@@ -256,10 +256,11 @@ def definitions(notebook, last: str) -> Iterator[str]:
     for source in code(notebook):
         for node in ast.parse(source).body:
             assigns = isinstance(node, ast.Assign) and not any(map(makes_figure, ast.walk(node)))
+            named = assigns and all(isinstance(target, ast.Name) for target in node.targets)
             if (
                 isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
-                or assigns
-                and (source == last or is_literal(node.value))
+                or (assigns and source == last)
+                or (named and is_literal(node.value))
             ):
                 yield ast.unparse(node)
 

@@ -1,9 +1,9 @@
 """A kernel that is forked is a kernel: it runs, is interrupted, dies and ends as any other, and nothing of it is left behind."""
 
 import asyncio
-import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
@@ -36,10 +36,16 @@ def run(server, tmp_path):
         book, resources = notebook(*sources), {"metadata": {"path": str(tmp_path)}}
         client = NotebookClient(book, forked_manager(server), resources=resources, **{"timeout": 100} | options)
         client.owns_km = True
-        asyncio.run(client.async_execute())
+        run_apart(client.async_execute())
         return ["".join(output.get("text", "") for output in cell.outputs) for cell in book.cells]
 
     return run
+
+
+def run_apart(coroutine):
+    """What a coroutine returns, run in a thread of its own: a browser of another test may keep a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def is_alive(pid: int) -> bool:
@@ -99,7 +105,7 @@ def test_plots_and_figures_are_shown(server):
     book = notebook("import matplotlib.pyplot as plt; plt.plot([1, 2]);", "import ipywidgets; ipywidgets.IntSlider()")
     client = NotebookClient(book, forked_manager(server), timeout=100)
     client.owns_km = True
-    asyncio.run(client.async_execute())
+    run_apart(client.async_execute())
     plot, widget = (cell.outputs[-1].data for cell in book.cells)
     assert "image/png" in plot and "application/vnd.jupyter.widget-view+json" in widget
 
@@ -126,19 +132,19 @@ def test_exit_codes_and_signals(server, tmp_path):
         await manager.cleanup_resources()
         return process.pid, code
 
-    pid, code = asyncio.run(codes())
+    pid, code = run_apart(codes())
     assert code in (0, -signal.SIGTERM) and not is_alive(pid)
 
 
 def test_the_server_takes_its_kernels_and_their_processes_along(tmp_path):
     with KernelServer() as server:
         manager = forked_manager(server)
-        asyncio.run(manager.start_kernel(cwd=str(tmp_path)))
+        run_apart(manager.start_kernel(cwd=str(tmp_path)))
         pids = [manager.provisioner.pid, server._process.pid]
         assert list(map(is_alive, pids)) == [True, True]
     wait_until(lambda: not any(map(is_alive, pids)))
     assert manager.provisioner.process.poll() == -signal.SIGKILL
-    os.unlink(manager.connection_file)
+    run_apart(manager.cleanup_resources())
 
 
 def test_a_server_that_died_is_an_error_not_a_wait(tmp_path):

@@ -17,7 +17,7 @@ def test_the_wheel_is_small_and_whole_and_its_sources_are_left_alone(tmp_path):
     before = set(ROOT.iterdir())
     wheel = build_wheel(tmp_path)
     assert set(ROOT.iterdir()) == before
-    assert wheel.stat().st_size < 500 * 1024
+    assert wheel.stat().st_size < 1024 * 1024  # a third of it are the records that pages draw
     names = zipfile.ZipFile(wheel).namelist()
     modules = {f"{path.relative_to(ROOT)}" for path in (ROOT / "course_lib").rglob("*.py")}
     assert modules <= set(names)

@@ -28,7 +28,7 @@ def fixed(name: str) -> dict[str, float]:
     return {"decay": 0.0} if "decay" in signature(RULES[name]).hyper else {}
 
 
-@experiment(seeds=1, share={"rules": LECTURE[:1], "surfaces": (("quadratic", 300),)})
+@experiment(seeds=1, share={"rules": LECTURE[:1]})
 def race_arrivals(
     seed, *, rules=LECTURE + BEYOND, surfaces=(("quadratic", 300), ("rosenbrock", 1000), ("beale", 1000)), goal=1e-6
 ):
