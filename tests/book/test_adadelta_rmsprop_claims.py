@@ -70,7 +70,7 @@ def test_the_last_figure(page):
     r"$\eta = {}$, `alpha=0.99`, `eps=1e-8` outside the root",
     r"PyTorch's default for RMSprop is $\gamma = {}$, a window of {} steps.",
     "`torch.optim.Adadelta(params, rho=0.9, eps=1e-6)` with `lr=1.0`",
-)  # fmt: skip
+)
 def test_the_defaults():
     torchs = torch.optim.RMSprop([torch.zeros(1)]).defaults
     zeilers = torch.optim.Adadelta([torch.zeros(1)]).defaults
@@ -80,7 +80,7 @@ def test_the_defaults():
     return (
         gamma, RMS_EPS, ADA_EPS, gamma, torchs["alpha"], first[1] / first[0], first[1], 0.001, torchs["lr"],
         torchs["alpha"], 1 / (1 - torchs["alpha"]),
-    )  # fmt: skip
+    )
 
 
 def test_read_literally_the_slide_begins_with_gradient_descent():
@@ -151,7 +151,7 @@ def test_rmsprop_forgets_the_wall():
     "RMSprop needs {} steps, however old it is. Adagrad needs {} after {} steps and {} after {}.",
     "Adagrad rises from {} to {}. RMSprop stays at {} and Adadelta between {} and {}.",
     "Adagrad's falls from {} after {} steps to {} after {}. RMSprop's stays at {}. Adadelta's rises to {} and stays there.",
-)  # fmt: skip
+)
 def test_who_follows_a_minimum_that_moves():
     record, lr = recorded("rmsprop_follow"), study.FOLLOWERS
     times = record.settings["times"]
@@ -166,7 +166,7 @@ def test_who_follows_a_minimum_that_moves():
         record.settings["runs"], len(record.seeds), lr["adagrad"]["lr"], lr["rmsprop"]["lr"],
         rms[:, 1:].median(), at[100], 100, at[last], last, at[first], at[last], rms[:, 1:].median(), ada.min(), ada.max(),
         About(falls[:, 0].median()), first, falls[:, -1].median(), last, stays[:, -1].median(), rises[:, -1].median(),
-    )  # fmt: skip
+    )
 
 
 # It never comes to rest
@@ -178,7 +178,7 @@ def test_who_follows_a_minimum_that_moves():
     "It is {} at the end, a quarter.",
     "No: it is {} on either side in both coordinates, as before.", "costs more on a steeper wall: the loss is {}.",
     r"the loss stays at $(1 + \kappa)\,\eta^2/8$: {} in the figure.",
-)  # fmt: skip
+)
 def test_the_loss_at_which_rmsprop_swings():
     fig, ends = page.figure(1), []
     falling = fig.losses
@@ -239,7 +239,7 @@ def test_eps_is_the_learning_rate_of_adadelta():
     return (
         math.sqrt(ADA_EPS / 0.1), ADA_EPS, About(first), math.hypot(*fig.start), halfway[0], fig.steps, losses[0][-1],
         halfway[1], 1e-8, 150, losses[1][-1], fig.steps, fig.condition_number, About(losses[2][-1]), losses[2][0],
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -279,7 +279,7 @@ def test_the_hidden_rate_grows_on_a_slope_and_settles_under_noise():
     return (
         int((away > -1).sum()), ADA_EPS, settled.median(), ADA_EPS, rate, times[-1], len(record.seeds), slope[0, 0], slope[0, -1],
         settled.min(), settled.max(),
-    )  # fmt: skip
+    )
 
 
 def test_under_noise_g_squared_over_v_stays_below_one():
@@ -352,7 +352,7 @@ def test_a_schedule_does_more_than_the_choice_of_the_rule():
         gain.min(), gain.max(), times.min(), times.max(), linear, low,
         mean["adagrad_constant"], mean["rmsprop_constant"], mean["adadelta_constant"],
         others.mean(), mean["adagrad_constant"], linear, low,
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -382,7 +382,7 @@ def test_the_best_eps_of_adadelta_is_the_best_rate_of_rmsprop():
     "the worst weight is off by {} to {}, at ${}$ by {} to {}.", "at the default the difference becomes at least {} times smaller.",
     "With the same ε under the root it grows from {} to {} at the default to {} to {} at a ten-thousandth; with the square of ε it is "
     "at most about a fifth",
-)  # fmt: skip
+)
 def test_how_far_eps_inside_and_outside_part():
     record = recorded("rmsprop_eps")
     same, square, largest = (record[name] for name in ("same", "square", "largest"))  # (seeds, ε)
@@ -394,7 +394,7 @@ def test_how_far_eps_inside_and_outside_part():
         math.sqrt(RMS_EPS), RMS_EPS, len(weights), len(losses), record.settings["lr"], largest.min(), largest.max(),
         *ends[:2], record.settings["eps"][-1], *ends[2:], Above(default / square[:, 0]),
         About(ends[0]), About(ends[1]), *ends[2:],
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_a_turned_valley_takes_the_advantage_away():
     return (
         record.settings["rates"], record.settings["condition_number"], 6, six.min(), six.max(), last.min(), first.max(),
         Below(full), record.settings["steps"], angles[0], angles[-1], len(record.seeds), 6, first.max(),
-    )  # fmt: skip
+    )
 
 
 # Why it works
@@ -224,7 +224,7 @@ def test_adagrad_wins_on_rare_words_against_tuned_rivals():
     return (
         words, 0.5, power, About(1 / (0.5 * words**-power)), problems, len(record.settings["log2_rates"]),
         *ratios, problems, 0.5,
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -268,7 +268,7 @@ def test_the_first_gradient_stays_for_good():
     return (
         About(slopes[0]), met, *wall[met], losses[met], fig.steps - met, losses[-1], fig.losses[0], fig.losses[-1],
         fig.steps, fig.steps - 100, *steps, steps[0] / steps[1],
-    )  # fmt: skip
+    )
 
 
 @page.claim(

@@ -39,7 +39,7 @@ def worst(beta1=0.9, beta2=0.999):
     "keeps the denominator above 0, by default ${}$",
     "`torch.optim.Adam(params)`: `lr=1e-3, betas=(0.9, 0.999), eps=1e-8`",
     "start at {}.",
-)  # fmt: skip
+)
 def test_the_defaults():
     ours, theirs = signature(adam).hyper, torch.optim.Adam([torch.zeros(1)]).defaults
     assert ours["lr"] == theirs["lr"] and (ours["beta1"], ours["beta2"]) == theirs["betas"]
@@ -70,7 +70,7 @@ def test_the_second_and_third_figure(page):
 @page.claim(
     "Each pixel is a run of {} steps on Rosenbrock's valley.", r"With $\eta = {}$ Adam may go {} in each step, and yet {} steps are not enough.",
     r"Drag $\beta_2$ to {}.",
-)  # fmt: skip
+)
 def test_the_map_s_settings(page):
     fig = page.figure(3)
     assert [*fig.x_range, *fig.y_range] == [0.01, 4, 0, 0.99] and fig.start == [-1.2, 1.0]
@@ -78,7 +78,7 @@ def test_the_map_s_settings(page):
 
 
 @page.claim("here is the loss after {} steps for each pair", "The ring is at the defaults, {} and {}.",
-            "Which way does this border move with {} steps, and how far?")  # fmt: skip
+            "Which way does this border move with {} steps, and how far?")
 def test_the_second_map_s_settings(page):
     fig = page.figure(5)
     assert [*fig.x_range, *fig.y_range] == [0, 0.9999, 0, 0.99] and fig.lr == 0.1 and fig.view == "loss"
@@ -100,7 +100,7 @@ def test_the_settings_of_the_run_that_does_not_rest(page):
     r"Keep $\kappa = {}$ and turn *angle* to {}.",
     r"by $\eta = {}$ in each coordinate, from $({}, {})$ to $({}, {})$. The gradient itself is {} times as steep in $y$ as in $x$.",
     "At {} it diverges; at {} it has hardly left the start in $x$ after {} steps. Adam's path stays where it is, to within a millionth;",
-)  # fmt: skip
+)
 def test_adam_does_not_see_the_unit_of_the_loss_and_momentum_does():
     fig = page.figure(0)
     paths, first = {}, fig.path["adam"][1]
@@ -185,7 +185,7 @@ def test_the_longest_steps():
     return (
         worst(), single, worst(), settings["silence"], settings["steps"], steady, turning, len(record.seeds), noise.min(), noise.max(),
         single, constant, 0.11, growing, worst(), worst(),
-    )  # fmt: skip
+    )
 
 
 @page.claim(r"= {}$, by the computation in [the chapter on momentum]")
@@ -242,7 +242,7 @@ def test_what_mistakes_do_to_the_step():
         first, most, first, 10, 1000, most, 12, 100, factor(100), 1000, factor(1000), last, 1.1, most,
         first, About(most / first), third,
         first, most, 12, 1 / math.sqrt(1 - 0.999), 0.1, 30, first, factor(5000) / first, most, 1000,
-    )  # fmt: skip
+    )
 
 
 def test_without_corrections_it_is_adam_with_another_schedule():
@@ -267,7 +267,7 @@ def test_the_two_paths_of_the_figure():
     return (
         fig.lr, 20, fig.steps, 20, losses["uncorrected"][20], losses["adam"][20], theirs[:, 1].min(), theirs[:, 0].max(),
         ours[:, 1].min(), ours[-1, 0], fig.steps, losses["uncorrected"][-1], losses["adam"][-1], 0.99, factor(12, beta2=0.99),
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -279,7 +279,7 @@ def test_the_two_paths_of_the_figure():
     "it ends with {} to {} times the loss.",
     "Loss after {} steps over six rates", "Adam's lines for β₂ = {} and {} lie on each other up to a rate of {} and are lowest at {}. "
     "Without the correction the best rate is {} for the one and {} for the other, and at a rate of {} the loss is between {} and {}.",
-)  # fmt: skip
+)
 def test_the_correction_makes_the_rate_independent_of_beta2():
     record = recorded("adam_correction")
     ours, theirs, settings = record["adam"], record["uncorrected"], record.settings  # (seeds, β₂, rates)
@@ -295,7 +295,7 @@ def test_the_correction_makes_the_rate_independent_of_beta2():
         12, Above(without), beta2[0], with_it[:, 0].min(), with_it[:, 0].max(), with_it[:, 1].min(), with_it[:, 1].max(),
         ratio.min(), ratio.max(),
         settings["steps"], *beta2, rates[3], rates[4], rates[3], rates[2], rates[5], *ends,
-    )  # fmt: skip
+    )
 
 
 # Adam or momentum?
@@ -337,7 +337,7 @@ def test_who_wins_in_a_valley():
     return (
         27, 10, 1000, 10, 1000, theirs[high].median(), behind, 1000, hundred.min(), hundred.max(), 100, Above(orders),
         10, -27, 1000, theirs[high].median().log10(),
-    )  # fmt: skip
+    )
 
 
 def test_where_slopes_differ_adam_wins_and_elsewhere_the_order_changes():
@@ -365,7 +365,7 @@ def test_adam_forgives_a_wrong_rate_more_often():
     return (
         narrow.min(), narrow.max(), About(rates.min()), About(rates.max()), 1000, narrow.min(), narrow.max(), turned,
         ravine.min(), ravine.max(), others.min(), others.max(), rosenbrock_valley.min(), rosenbrock_valley.max(),
-    )  # fmt: skip
+    )
 
 
 # What a wrong rate looks like
@@ -427,7 +427,7 @@ def test_the_range_of_good_rates():
     r"The valley is {} long.", r"The first gradient has the length {}, and with $\beta_2 = {}$ $v$ remembers it for a {} steps;",
     r"With $\beta_2 = {}$ the left border moves from {} to {}, and at {} it is below {}. The price is on the right: at $\beta_1 = {}$ "
     "the rates that arrive span a factor of {} to {} in place of {}.",
-)  # fmt: skip
+)
 def test_the_memory_of_the_wall_holds_it_back():
     def rise(x):  # of the length along y = x²
         return x / 2 * math.hypot(1, 2 * x) + math.asinh(2 * x) / 4
@@ -445,7 +445,7 @@ def test_the_memory_of_the_wall_holds_it_back():
     return (
         rise(1.0) + rise(1.2), wall, 0.999, 1000, 0.99, lowest_rate(0.999), lowest_rate(0.99), 0.95, 0.01, 0.9,
         4, 6, spans[0].mean(),
-    )  # fmt: skip
+    )
 
 
 # What goes wrong
@@ -478,7 +478,7 @@ def test_a_large_epsilon_makes_adam_momentum():
     r"here the curvature across is $\lambda = {}$, so at a rate of {}.",
     r"$\eta/\epsilon < {}/\lambda$, or $\epsilon > \eta\lambda/{} = {}$. At {} the loss falls for good.",
     r"the threshold ${}/\eta$ in real training",
-)  # fmt: skip
+)
 def test_adam_at_rest_does_not_rest_unless_epsilon_is_large():
     fig = page.figure(4)
     loss = fig.losses
@@ -492,7 +492,7 @@ def test_adam_at_rest_does_not_rest_unless_epsilon_is_large():
     return (
         About(1 / math.sqrt(0.001)), 1e-40, lowest, loss[highest], highest, limit, 0.9, limit, curvature, limit / curvature,
         limit, limit, fig.lr * curvature / limit, fig.eps, limit,
-    )  # fmt: skip
+    )
 
 
 def test_the_threshold_of_epsilon_lies_where_the_page_says():

@@ -44,7 +44,7 @@ def loss(name, lr, decay) -> float:
     r"the learning rate, by default {}", r"the weight decay, in PyTorch by default {}",
     r"PyTorch's `AdamW` has $\lambda = {}$ and $\eta = {}$: a memory $1/(\eta\lambda)$ of {} steps. In a run of {} steps it takes",
     "AdamW's default is {}, Adam's is 0", "don't trust the default of {}.", "it has a memory of {} million steps at $\\eta = {}$,",
-)  # fmt: skip
+)
 def test_the_defaults():
     parameter = [torch.zeros(1, requires_grad=True)]
     theirs = torch.optim.AdamW(parameter).defaults
@@ -155,7 +155,7 @@ def test_the_task():
     "Where the least is felt, {}, both rules leave weights of about {}. Where the most is felt, about {}, Adam + L2 leaves about {} "
     "and AdamW about {}.",
     r"which in the fifths above lies between {} and {}.",
-)  # fmt: skip
+)
 def test_weights_feel_decays_that_differ_a_hundredfold():
     record = recorded("adamw_felt_decay")
     settings, felt, l2, other = record.settings, *(record[name] for name in ("felt", "adam_l2", "adamw"))
@@ -168,7 +168,7 @@ def test_weights_feel_decays_that_differ_a_hundredfold():
     return (
         settings["l2"], felt[:, 0], About(felt[:, -1]), settings["decay"], 500, settings["steps"], record["dark"][:, 1],
         felt[:, 0], first, About(felt[:, -1]), About(l2[:, -1]), About(other[:, -1]), record["root"][:, 0], About(record["root"][:, -1]),
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -207,7 +207,7 @@ def test_a_scale_of_the_loss_divides_the_decay_of_the_l2_form():
 @page.claim(
     r"$8 \times {}$ settings from six starts, {} networks in all.", "run for {} steps of batch {}, at a constant rate.",
     "at a third of the resolution, from three starts: {} networks.", "trains all {} networks of a full map.",
-)  # fmt: skip
+)
 def test_how_the_maps_were_recorded():
     cells = [
         len(row) * len(recorded(f"decay_map_{name}").seeds) for name in decay_map.MAPS for row in found(name)["decays"]
@@ -227,7 +227,7 @@ def test_how_the_maps_were_recorded():
     r"the decay, with {} at $\lambda = {}$.",
     r"two cells of the rate are enough to leave this valley: at $\eta = {}$ the loss is {}.",
     r"at $\eta\lambda \approx {}$. That of Adam + L2", r"In AdamW's valley above it is about {} steps, or {} epochs of 5 batches.",
-)  # fmt: skip
+)
 def test_losses_that_the_answers_name(page):
     fig = page.figure(1)
     assert fig.decay == pytest.approx(2.154, rel=0.005)  # the cell's own
@@ -250,7 +250,7 @@ def test_losses_that_the_answers_name(page):
         low, high, low,
         losses[here]["AdamW"], ruined, min(single), max(single), 0.215, ours["AdamW"],
         low, 0.215, tuned, ours["Adam + L2"], l2["Adam + L2"], 0.00215, 0.046, loss("adam_l2", 0.0464, 0.2154), About(middle), About(1 / middle), About(1 / middle / 5),
-    )  # fmt: skip
+    )
 
 
 THEORY = {"adamw": -1, "adam_l2": -2, "sgdw": -1, "momentum_l2": -1, "plain_adamw": 0, "plain_adam_l2": 0}
@@ -260,7 +260,7 @@ THEORY = {"adamw": -1, "adam_l2": -2, "sgdw": -1, "momentum_l2": -1, "plain_adam
     r"goes with $\eta^{{} \pm {}}$: half the rate, twice", r"goes with $\eta^{{} \pm {}}$: half the rate, four times",
     r"They don't: $\eta^{{} \pm {}}$ and $\eta^{{} \pm {}}$.",
     r"upright over $\lambda$ itself: $\eta^{{} \pm {}}$ and $\eta^{{} \pm {}}$, at",
-)  # fmt: skip
+)
 def test_slopes_of_the_valleys():
     slopes = {name: decay_map.slope(found(name)) for name in THEORY}
     for name, theory in THEORY.items():
@@ -277,7 +277,7 @@ def test_slopes_of_the_valleys():
     r"at $\lambda \approx {}$ for AdamW and {} for Adam + L2. At rates up to {} the line ends",
     r"In the recording, without normalization and at $\eta = {}$, the default's {} gives {}, no decay to speak of gives {}, and the "
     "best decay {}.",
-)  # fmt: skip
+)
 def test_the_valleys_without_normalization():
     middles = []
     for name in ("plain_adamw", "plain_adam_l2"):
@@ -363,7 +363,7 @@ def test_the_angle_of_a_step_is_the_same_along_a_valley():
     return (
         About(hidden[:, :, 0]), first, About(hidden[:, :, 1]), second, settings["l2_product"], hidden_l2[:, 0], hidden_l2[:, 2],
         predicted[0], first, predicted[1], second, times.median(), math.sqrt(10),
-    )  # fmt: skip
+    )
 
 
 def test_the_update_as_a_running_average_of_steps():

@@ -140,7 +140,7 @@ def test_the_best_rate_and_its_price():
     return (
         large, 20, 100, five, twenty, 20, hundred, 100, 5 / 6, 100 / 101, 100,
         digit(rate(0.01, 100.0)), hundred, 100, 100, hundred, digit(9 / 11), large,
-    )  # fmt: skip
+    )
 
 
 @page.claim("the dots real runs of {} steps.")
@@ -186,7 +186,7 @@ def test_where_the_rule_stops():
     return (
         least - 2, START.norm(), omega, steps[0], far[0], rates[0], far[4], steps[4], rates[5], steps[5], far[5],
         rates[6], steps[6], far[6], rates[0], steps[0], rates[6], steps[6], rates[1],
-    )  # fmt: skip
+    )
 
 
 def test_the_loop_as_printed_never_begins():
@@ -270,7 +270,7 @@ def test_the_bowl_at_the_lower_left_loses_its_guests_between_two_rates(page):
     return (
         *minima[2], low, high, high, 0.020, low, 1e-20, high, curvature, curvature, edge[2],
         high, 0.020, *minima[3], edge[3], edge[0], edge[1],
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -297,7 +297,7 @@ def test_a_large_rate_never_settles_in_a_sharp_minimum():
     return (
         record.settings["starts"], len(record.seeds), rates[0], rates[-1], rates[13], first[2], first[3], rates[22],
         first[1], rates[21], rates[22], before, after,
-    )  # fmt: skip
+    )
 
 
 # At the edge of stability
@@ -323,7 +323,7 @@ def test_the_curvature_rises_to_the_edge_and_stays():
     return (
         len(weights), 20, len(record.seeds), low, high, curvature[:, :, 0].min(), curvature[:, :, 0].max(), record.settings["steps"],
         2 / low, low, 2 / high, high, low, 2 / low, high, 2 / high, 1000, late.min(), late.max(),
-    )  # fmt: skip
+    )
 
 
 @page.claim(

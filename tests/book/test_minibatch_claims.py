@@ -112,7 +112,7 @@ def test_the_three_paths():
         few["stochastic"], few["mini-batch"], few["full batch"], counts["stochastic"], counts["full batch"],
         same["full batch"], same["mini-batch"], fig.steps, fig.steps, examples["full batch"], examples["mini-batch"],
         same["stochastic"], examples["stochastic"], many["stochastic"], many["mini-batch"],
-    )  # fmt: skip
+    )
 
 
 @page.claim(r"With replacement, $(1 - 1/64)^{64} = {}$ of the examples are missing from a batch on average")
@@ -193,7 +193,7 @@ def test_the_estimate_is_unbiased(seed):
     "A closed loop: {} steps pull toward \"always the first class\", then {} toward the second. From epoch to epoch it repeats, "
     r"and it ends at the same place, {} from the minimum. The rate sets its size: at $\eta = 0.1$ the loop is a third as wide.",
     "With $B = 8$ the run ends {} from the minimum in place of {}.",
-)  # fmt: skip
+)
 def test_in_sequence_is_a_loop_whose_size_the_rate_sets():
     fig = page.figure(1)
     problem = Problem(fig)
@@ -328,7 +328,7 @@ def test_the_noise_scale_grows_and_the_hessian_does_not_cancel():
     return (
         begin, Above(simple[:, -1]), About(exact[:, 0].median()), About(exact[:, -1]), record.settings["at"][-1],
         begin, Above(simple[:, -1]), About(ratio[:, 0]), Above(ratio[:, -1]),
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -365,7 +365,7 @@ def test_linear_scaling_has_a_corner_and_the_noise_scale_does_not_say_where():
         corner.min(), corner.max(),
         scales["simple"][0, 0], About(scales["simple"][:, near]), About(scales["exact"][:, 0].min()),
         steps[1000].min(), steps[1000].max(), large.min(), large.max(), edge,
-    )  # fmt: skip
+    )
 
 
 # The guidelines
@@ -391,7 +391,7 @@ def test_a_large_batch_needs_steps():
     return (
         large, small, small, *ranges[:2], large, *ranges[2:4], scaled / lr, *ranges[4:6], long, *ranges[6:],
         long / epochs, *steps, scaled / lr,
-    )  # fmt: skip
+    )
 
 
 @page.claim(

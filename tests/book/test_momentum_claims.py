@@ -48,7 +48,7 @@ def test_the_settings_of_the_figures(page):
     return (
         valley.condition_number, valley.condition_number, valley.steps, valley.lr, valley.momentum, valley.steps,
         rosen.lr, rosen.momentum, rosen.steps, patience.steps, patience.goal, patience.steps,
-    )  # fmt: skip
+    )
 
 
 # The update
@@ -198,7 +198,7 @@ def test_momentum_prevents_sudden_turns():
         settings["condition_number"], settings["lr"], settings["starts"],
         means[0].min(), means[0].max(), means[1].min(), means[1].max(),
         settings["steps"] - 1, Above(plain), About(average.amax(1)),
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -319,7 +319,7 @@ def test_momentum_widens_the_range_of_good_rates_and_then_costs_steps():
         600, 0.5, *(x for m, span in zip(named, spans, strict=True) for x in (m, span.min(), span.max())), *map(About, fewest),
         law[0.965], 0.965, law[0.978], 0.978, first.min(), first.max(), second.min(), second.max(),
         About(borders("fewest", 0.7)), 0.7, lucky.min(), lucky.max(), 0.9, About(second), 0.978,
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -382,7 +382,7 @@ def test_borders_fold_at_the_rim():
         settings["edges"][1], settings["edges"][5], Below(by_loss[:, :, :5]), 0.9, Above(by_loss[:, 1, -1]),
         0.95, peaks[:, 2], 0.98, peaks[:, 3],
         About(parted[0]), settings["apart"], parted[1].min(), parted[1].max(), 0.9, parted[3].min(), parted[3].max(), 0.98,
-    )  # fmt: skip
+    )
 
 
 def test_without_momentum_each_minimum_has_one_region():

@@ -296,7 +296,7 @@ def test_random_slices_show_one_valley_and_a_slice_through_three_networks_three(
     return (
         record.settings["steps"], len(record.seeds) - 1, between.numel(), between.min(), between.max(), ends.min(), ends.max(),
         twins.min(), twins.max(),
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -361,7 +361,7 @@ def test_less_training_loss_is_not_less_validation_loss():
     return (
         record.settings["train"], len(record.seeds), marks[middle], marks[last], len(record.seeds), *means, Below(change),
         marks[last], len(record.seeds), Below(training[:, last]), marks[middle], *means,
-    )  # fmt: skip
+    )
 
 
 def test_each_seed_has_digits_of_its_own():

@@ -192,7 +192,7 @@ def arrival(name) -> tuple[int, int]:
     r"With two parameters that makes ${} + {} = {}$, so BFGS", "after {} steps and {} evaluations its loss is {}.",
     "Newton falls below the goal after {} evaluations, BFGS after {}, DFP after {}. Gradient descent with the same search has a loss of "
     "{} after {}.", "From the first start Newton ({} steps), BFGS ({}) and DFP ({}) are.",
-)  # fmt: skip
+)
 def test_steps_and_evaluations_on_rosenbrock():
     record = recorded("quasi_newton_costs")
     bfgs, newton, dfp, slow = (arrival(name) for name in ("bfgs", "newton", "dfp", "gradient"))
@@ -201,7 +201,7 @@ def test_steps_and_evaluations_on_rosenbrock():
     return (
         s.TRIALS, record.settings["goal"], *bfgs, *newton, newton[1], 2 * newton[0], newton[1] + 2 * newton[0],
         *slow, left, newton[1], bfgs[1], dfp[1], left, slow[1], newton[0], bfgs[0], dfp[0],
-    )  # fmt: skip
+    )
 
 
 def test_bfgs_is_superlinear():
@@ -303,7 +303,7 @@ def test_the_first_pair_does_most_and_the_whole_matrix_wins_once_it_has_seen_all
 @page.claim(
     "LeNet-5, $l = {}{,}{}$ | ResNet-50, $l = {}{,}{}{,}{}$", "| BFGS | $l^2$ | {} GiB | {} million GiB |",
     "| L-BFGS, $m = {}$ | $2 m l$ | {} MiB | {} GiB | | L-BFGS, $m = {}$ | $2 m l$ | {} MiB | {} GiB |", "| Adam | $2 l$ | {} MiB | {} GiB |",
-)  # fmt: skip
+)
 def test_the_numbers_of_the_memory_table():
     lenet, resnet = 4 * 61_706, 4 * 25_557_032  # bytes in float32
     mib, gib = 2**20, 2**30
@@ -333,7 +333,7 @@ def test_the_numbers_of_the_memory_table():
     "That share is {} here", r"at $\eta = {}$ the sign is almost a coin toss: more than {} of the measured curvatures are negative",
     "With both gradients from the same batch it lies between {} and {} at any rate. With another batch for the second it grows from {} "
     "to {} as the rate falls from 1 to {}.",
-)  # fmt: skip
+)
 def test_two_batches_measure_their_noise_over_the_rate():
     record = recorded("quasi_newton_curvature")
     rates, same, other, share = torch.tensor(record.settings["rates"]), record["same"], record["other"], record["share"]
@@ -344,7 +344,7 @@ def test_two_batches_measure_their_noise_over_the_rate():
     return (
         study.BATCH, truth, same.min(), same.max(), *ends, 0.1, 0.01, truth, share.mean(), 0.01, Above(negative[:, 2]),
         same.min(), same.max(), ends[0], ends[2], 0.01,
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -373,7 +373,7 @@ def test_trained_on_pairs_from_two_batches_the_loss_shoots_up():
     "beat all of them at {} passes and at {}, because they make {} steps in a pass. L-BFGS overtakes them only after {} to {} passes, where "
     "the constant rate of {} begins",
     "With {} images instead of {} a pass would hold {} steps.", "All end between {} and {}.", "the lowest for the first {} to {} passes.",
-)  # fmt: skip
+)
 def test_the_race_on_the_digits():
     record = recorded("quasi_newton_race")
     lbfgs, adam, batches, accuracy = (record[name] for name in ("lbfgs", "adam", "batches", "accuracy"))
@@ -390,7 +390,7 @@ def test_the_race_on_the_digits():
     return (
         len(study.Digits(0).data.x_train), settings["passes"], 50, settings["passes"], 25, 100, 25, needs.min(), needs.max(), 10, settings["rates"][1],
         10, 25, 1000 // 50, *ends, settings["batch_rate"], 60_000, 1000, 60_000 // 50, accuracy.min(), accuracy.max(), *ends,
-    )  # fmt: skip
+    )
 
 
 # --- PyTorch

@@ -84,7 +84,7 @@ def test_what_is_set():
     assert len(seeds) == 8
     return (
         1e-3, 10, 100, 30, settings["batch"], seeds[0], seeds[-1], settings["steps"], len(study.data().x_train), rate, 1e-6, 1e-6,
-    )  # fmt: skip
+    )
 
 
 # The rules of the race, and the figure's answers
@@ -116,7 +116,7 @@ def test_at_default_rates_on_the_quadratic():
     assert (fig.surface, fig.mode) == ("quadratic", "defaults")
     assert [r for r, n in runs.items() if n == math.inf] and {r for r, n in runs.items() if n == math.inf} == {
         "rmsprop", "adadelta", "adam", "adagrad",
-    }  # fmt: skip
+    }
     lr = signature(adam).hyper["lr"]
     return fig.steps, runs["rprop"], runs["gradient_descent"], runs["momentum"], START.norm(), lr, fig.steps
 
@@ -131,7 +131,7 @@ def test_who_gains_most_by_tuning():
     descent = best("quadratic", "gradient_descent")[0]
     return (
         *best("quadratic", "adagrad"), first.max(), best("quadratic", "adam")[0], at_default("quadratic", "gradient_descent"), descent,
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -194,7 +194,7 @@ def test_tuning_turns_the_ranking_around():
     return (
         table["quadratic"]["rprop"][0], table["quadratic"]["adagrad"][1], rosenbrock["momentum"][1], rosenbrock["adam"][1],
         *table["beale"]["rprop"], len(RATES),
-    )  # fmt: skip
+    )
 
 
 # Why the surface decides
@@ -227,7 +227,7 @@ def test_what_a_rule_does_not_notice(rule, hyper, feels_curvature, feels_rotatio
     "Along the axes Adagrad needs {} steps and Rprop {}, momentum {}. Turned by {}° it is {}, {} and {}.",
     "Momentum and Adam stay between {} and {} at every angle. Adagrad needs {} at -{}°, 0° and {}° and over {} between; Rprop is "
     "below {} near these angles, and has gaps where it does not arrive. Gradient descent needs {} to {}.",
-)  # fmt: skip
+)
 def test_so_you_can_choose_the_winner():
     record = recorded("race_valley")
     angles = record.settings["angles"]
@@ -241,7 +241,7 @@ def test_so_you_can_choose_the_winner():
         10, 100, 30, record.settings["condition_number"], *rows[0], 45, *rows[1], steady.min(), steady.max(),
         fewest["adagrad"][along], 90, 90, Below([400.0]) if fewest["adagrad"].max() > 400 else 0, Below(fewest["rprop"][ends]),
         descent.min(), descent.max(),
-    )  # fmt: skip
+    )
 
 
 # The whole plane
@@ -269,7 +269,7 @@ def test_momentums_map_has_vertical_stripes_and_rprops_horizontal_ones():
     "All five decades that are drawn, with {} steps or more. At −{}° it is all but empty. Between −{}° and {}° Rprop forgives every "
     "rate, between −{}° and −{}° next to none.",
     r"as $\tan {}° = {}/{}$.", "At {}° the start lies straight across the valley",
-)  # fmt: skip
+)
 def test_the_whole_plane():
     first, second = page.figure(1), page.figure(2)
     floor = math.degrees(math.atan2(1.2, 2.2))
@@ -283,7 +283,7 @@ def test_the_whole_plane():
     return (
         40, floor, -START[0], START[1], edge, 0.9, 100, 0.013, About(found.min()), About(found.max()),
         second.values(60, 19).steps.min(), 40, 19, 28, 47, 38, floor, START[1], -START[0], 90 - floor,
-    )  # fmt: skip
+    )
 
 
 # Costs, starts
@@ -315,7 +315,7 @@ def test_the_start_decides():
     return (
         starts, draws, len(RATES[::2]), record.settings["steps"], *ends[0], starts, others, *ends[1], *ends[2], most,
         starts, draws, *ends[0], others, *ends[1], *ends[2], *last,
-    )  # fmt: skip
+    )
 
 
 # The network
@@ -347,7 +347,7 @@ def test_the_race_on_the_digits():
         settings["steps"], len(settings["rates"]), *percent, deviations.min(), deviations.max(), rms.default, rms.tuned,
         tuned["rprop"].mean() / 100, min(bands), max(bands), len(others) // 5, About(usual["rmsprop"] / 100),
         others.min() / 100, others.max() / 100,
-    )  # fmt: skip
+    )
 
 
 # Clipping
@@ -367,7 +367,7 @@ def test_clipping_saves_the_network():
     return (
         math.log(10), len(lost), len(record.seeds), Above(lost), record.settings["limit"], *ends, shortened.min(), shortened.max(), 200,
         Above(lost), *ends,
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -396,7 +396,7 @@ def test_the_clipped_valley():
     return (
         size, 0.002, plain[1].item(), About(plain[2].item()), 0.01, 200, ends[1.0], ends[3.0], 100, About(ends[100.0]), 0.1,
         0.1 * rate, ends[0.1], 0.002, *slow,
-    )  # fmt: skip
+    )
 
 
 def test_by_value_turns_the_direction_and_by_norm_does_not():
@@ -452,7 +452,7 @@ def test_muon_on_the_digits():
     ahead = (with_muon < record["adam"]).sum()
     return (
         ahead, len(record.seeds), adam_alone[-1], with_muon.min(), with_muon.max(), adam_alone[0], adam_alone[-2], adam_alone[-1],
-    )  # fmt: skip
+    )
 
 
 def test_muon_notices_no_rotation():

@@ -29,7 +29,7 @@ def final(fig, **settings) -> float:
     r"Riedmiller and Braun take 0.1, ${}$ and {}; PyTorch takes {}, ${}$ and {}, and so do we.",
     r"$\eta_{\max} = {}$ is no limit for a network's weight.",
     r"the rate grows by $\alpha = {}$ while the sign stays and shrinks by $\beta = {}$ when it turns",
-)  # fmt: skip
+)
 def test_the_usual_values():
     ours, theirs = signature(rprop).hyper, torch.optim.Rprop([torch.zeros(1)]).defaults
     assert (ours["lr"], ours["eta_min"], ours["eta_max"]) == (theirs["lr"], *theirs["step_sizes"])
@@ -200,7 +200,7 @@ def test_with_all_data_it_leaves_gradient_descent_behind():
         ratio.min(), About(ratio.max()), Below(record["last"]), plateau,
         ours.min(), ours.max(), settings["adam_rate"], adam.min(), adam.max(),
         plateau, min(ours.min(), adam.min()), max(ours.max(), adam.max()),
-    )  # fmt: skip
+    )
 
 
 @page.claim("the largest weight ends between {} and {}, where the median is about {}:")
@@ -242,7 +242,7 @@ def test_nine_against_one():
     return (
         *values, epochs, runs, runs * len(record.seeds), runs, len(record.seeds),
         About(torchs), About(lecture.min()), About(lecture.max()), rms, *values, Below(rms), 10 * epochs,
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -291,7 +291,7 @@ def test_on_least_squares_the_rates_die():
     return (
         len(record.seeds), len(x), len(best), epochs, epochs, epochs, batches[3], epochs * len(x) // batches[3],
         end.min(), end.max(), record["rates"][:, 3, -1], *batches[1:], end.min(), end.max(), batches[3], batches[3], sgd[:, -1].median(),
-    )  # fmt: skip
+    )
 
 
 # What goes wrong

@@ -136,7 +136,7 @@ def test_each_direction_in_the_canyon(page):
     slow = (fig.path["newton"][1] / fig.path["newton"][0])[0]
     return (
         kappa, lr, 100, 0.1, kappa, lr, both[0], ends[1], fig.steps, ends[0], lr, 100, slow, along, 0.1, kappa, across,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("condition_number", [1.0, 5.0, 100.0])
@@ -292,7 +292,7 @@ def test_few_directions_are_steep_most_are_flat_some_curve_downward():
         after, l, len(record.seeds), largest.min(), largest.max(), lowest[:, 0].max(), lowest[:, 0].min(), after,
         lowest[:, 1].max(), lowest[:, 1].min(), steep.min(), steep.max(), l, 0.01,
         start.min(), start.max(), end.min(), end.max(), after,
-    )  # fmt: skip
+    )
 
 
 test_changed_numbers_are_noticed = page.test_of_numbers()

@@ -23,7 +23,7 @@ GIVEN = task(4, 4)  # the first figure's
     "with $n = 4$, so {} weights.", "iterates a map, here of {} numbers", "Each runs for {} steps.", "its loss passes ${}$, the brighter the later",
     r"Put the ring on the left, at $\eta_1 = {}$, and raise",
     r"Put the ring at $\eta = {}$ and raise it to a scale of 8.",
-)  # fmt: skip
+)
 def test_the_figures(page):
     first, second = page.figure(0), page.figure(1)
     assert [*first.x_range, *first.y_range] == [0.05, 1e4, 0.05, 10.0] and torch.equal(first.task.W, GIVEN.W)
@@ -48,7 +48,7 @@ def edges_of_the_map(scale) -> torch.Tensor:
     r"About {} on the left, {} on the right. The right stretch is straight, from $\eta_1 = {}$ on",
     "The left one: it goes from {} to {}.", "and the edge goes from {} to {}.",
     r"$\eta_1$ is {}, as good as frozen, and yet the edge is not at {}, the formula's value for seed 4, but at {}.",
-)  # fmt: skip
+)
 def test_the_two_stretches_of_the_first_figure():
     whole, half = edges_of_the_map(1.0), edges_of_the_map(0.5)
     assert (whole[:, 0] / whole[:, 1] < 1.03).all()  # one edge each
@@ -254,7 +254,7 @@ def test_rounding_decides_runs_on_the_coast_and_none_inland():
     "In all but a few of the {} searches the mean loss over the run was lower at half the failing rate",
     "in more than half of them by a factor of 4 or more.", "typically moved the loss hundreds of times as far",
     "At half of the failing rate it lies between {} and {}. Just below the edge it is higher for nearly all rates, in some runs above {}.",
-)  # fmt: skip
+)
 def test_half_of_the_first_rate_that_fails_is_safe_and_fast():
     record = recorded("trainability_advice")
     first, searches = record.settings["first"], record["lost"].numel()

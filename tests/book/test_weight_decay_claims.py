@@ -56,7 +56,7 @@ def test_decay_takes_where_the_loss_cares_least():
     return (
         fig.condition_number, 1, fig.condition_number,
         fig.minimum[1], trace[highest, 1], decays[highest], fig.minimum[1], back, 28, -62, *shares,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_decay_lowers_the_validation_loss_by_a_fifth_and_hardly_moves_accuracy()
         lower.sum(), len(lower), 1 - (loss[0.003] / loss[0]).min(), rises, 0.03,
         *clean, right[0.003].min(), right[0.003].max(), 0.003,
         *clean, 20, wrong[0].min(), wrong[0].max(), wrong[0.03].min(), wrong[0.03].max(), 0.03,
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -346,7 +346,7 @@ def test_the_norm_falls_and_the_outputs_move_less():
     return (
         norm[0], norm[0.003], norm[0.1], moved[0], moved[0.003], moved[0.1],
         norm[0], norm[0.1], moved[0], moved[0.1], record.settings["nudge"],
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -367,7 +367,7 @@ def test_with_wrong_labels_the_best_decay_is_larger_and_accuracy_moves():
         labels.sum(), len(labels), (lowest == strengths.index(0.01)).sum(), len(lowest), 0.01,
         (loss[0.01] / loss[0]).median().item(), 0.03, About(right[0]), About(right[0.03]),
         min(best), max(best), 20, 0.01, loss[0.01].min(), loss[0.01].max(), loss[0].min(), loss[0].max(),
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -387,7 +387,7 @@ def test_stopping_early_loses_on_clean_labels_and_is_even_on_wrong_ones():
     return (
         decayed.sum(), moment.min(), moment.max(), 0.01, stopped.sum(),
         moment.median().item(), rise.min(), rise.max(), 0.01, end.min(), end.max(),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 10, 100])
@@ -426,7 +426,7 @@ def test_on_digits_neither_biases_nor_the_form_matter_at_useful_strengths():
     return (
         0.01, Below(spared[:, :useful].abs()), worth, Below(l2[:, :useful].abs()), strengths[-1], *gain,
         0.01, strengths[-1], *gain, About((-l2[:, -1]).median()),
-    )  # fmt: skip
+    )
 
 
 @page.claim(
@@ -515,7 +515,7 @@ def test_decay_before_a_batch_norm_is_a_larger_rate_and_no_gain_here():
     return (
         strength, settings["steps"], settings["lr"], shorter, shorter**2,
         without.min(), without.max(), strength, with_decay.min(), with_decay.max(),
-    )  # fmt: skip
+    )
 
 
 # In PyTorch
