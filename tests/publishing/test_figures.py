@@ -62,6 +62,7 @@ def test_a_page_with_a_figure_and_plots(tiny_book):
         "course/figure.css",
         "course/mount.css",
         "course/figures.js",
+        "course/formulas.js",
         "course/mount.js",
         "course/plots.css",
         "mathjax/tex-chtml.js",
