@@ -12,9 +12,10 @@ import numpy as np
 
 from course_lib.backends.glsl_functions import FUNCTIONS
 from course_lib.backends.loop import Loop, take_apart
+from course_lib.backends.loops import Dialect, statements
 from course_lib.backends.program import Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
-from course_lib.backends.training import Dialect, Training, statements
+from course_lib.backends.training import Training
 
 LARGEST = (
     600  # instructions in a step; a line search has thousands, on which compilers of shaders take minutes or give up
@@ -57,6 +58,7 @@ _OPERATORS = {
     "atan": "arc({})",
     "erf": "error_function({})",
 }
+_REDUCTIONS = {"sum": ("0.0", "{} += {};"), "max": ("uintBitsToFloat(0xff800000u)", "{0} = max({0}, {1});")}
 _TRUE_OR_FALSE = {"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"}
 
 _TEXT = """\
@@ -147,7 +149,7 @@ def training(training: Training, x: str, y: str) -> str:
         raise ValueError(f"Both axes of {training.name} are `{x}`: a map needs two.")
     arrays, constants = training.arrays, training.constants
     own = {name: f"v{k}" for k, name in enumerate((*training.hyper, *training.weights, *constants, *arrays))}
-    dialect = Dialect("int", "float", "float", "0.0", _Writer)
+    dialect = Dialect("int", "float", "float", _REDUCTIONS, _Writer)
     first, step = (
         [line for nest in nests.nests for line in statements(nest, own, dialect)]
         for nests in (training.first, training.step)

@@ -4,20 +4,37 @@ mv[i0 < 3] = Σ over j0 < 2 of (W[2 i0 + j0] * x[j0])
 tanh[i0 < 3] = tanh(mv[i0])
 """
 
-import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from course_lib.backends.program import Atom, Instruction, Program
+from course_lib.backends.program import NUMPY, Atom, Instruction
 
-Index = tuple[tuple[int, str], ...]  # (stride, loop variable), added up
+Index = tuple[tuple[int, str], ...]  # (stride, loop variable or earlier line), added up
+REDUCTIONS = {"sum": (0.0, np.add), "max": (-math.inf, np.maximum)}  # what a reduction begins with, and how it goes on
+
+
+class Size(int):
+    """A size that may change from call to call: a loop ends at the number of this name, and arrays have room for `most`.
+
+    As a number it is the size that the nests were traced with.
+    """
+
+    def __new__(cls, name: str, value: int, most: int):
+        size = super().__new__(cls, value)
+        size.name, size.most = name, most
+        return size
+
+    def __str__(self) -> str:
+        return self.name
+
+    __format__ = object.__format__
 
 
 @dataclass(frozen=True)
 class Load:
-    """`name = array[index]`, the array's numbers in one row."""
+    """`name = array[index]`, the array's numbers in one row; an index that is looked up is the name of an earlier line."""
 
     name: str
     array: str
@@ -26,13 +43,17 @@ class Load:
 
 @dataclass(frozen=True)
 class Nest:
-    """`target[i0, i1, …] = value`, or, with loops `over` j0, j1, …, the sum of all values; `lines` compute the value."""
+    """`target[i0, i1, …] = value`, or, with loops `over` j0, j1, …, the sum or the largest of all values, as `reduction` says.
+
+    `lines` compute the value, each from loop variables, numbers, arrays and earlier lines.
+    """
 
     target: str
     shape: tuple[int, ...]
     over: tuple[int, ...]
     lines: tuple[Load | Instruction, ...]
     value: Atom
+    reduction: str = "sum"
 
     @property
     def index(self) -> Index:
@@ -42,15 +63,20 @@ class Nest:
     @property
     def read(self) -> set[Atom]:
         """The arrays and numbers that it reads."""
+        loads = [x for x in self.lines if isinstance(x, Load)]
         atoms = {a for x in self.lines if isinstance(x, Instruction) for a in x.args} | {self.value}
-        return {x.array for x in self.lines if isinstance(x, Load)} | {a for a in atoms if isinstance(a, str)}
+        places = {v for x in loads for _, v in x.index}
+        return {x.array for x in loads} | places | {a for a in atoms if isinstance(a, str)}
 
     def __str__(self) -> str:
         known: dict[Atom, str] = {}
         compound = set()  # what needs parentheses as a part
         for line in self.lines:
             if isinstance(line, Load):
-                known[line.name] = f"{line.array}[{show(line.index)}]"
+                looked_up = tuple(
+                    (stride, f"({known[v]})" if v in compound else known.get(v, v)) for stride, v in line.index
+                )
+                known[line.name] = f"{line.array}[{show(looked_up)}]"
                 continue
             parts = tuple(f"({known[a]})" if a in compound else known.get(a, a) for a in line.args)
             known[line.name] = str(Instruction("", line.op, parts)).removeprefix(" = ")
@@ -60,7 +86,8 @@ class Nest:
             ", ".join(f"{v} < {n}" for v, n in zip(variables(letter, sizes), sizes, strict=True) if v)
             for letter, sizes in (("i", self.shape), ("j", self.over))
         ]
-        place, total = f"[{loops[0]}]" if loops[0] else "", f"Σ over {loops[1]} of " if self.over else ""
+        sign = {"sum": "Σ", "max": "max"}[self.reduction]
+        place, total = f"[{loops[0]}]" if loops[0] else "", f"{sign} over {loops[1]} of " if self.over else ""
         value = f"({known[self.value]})" if self.over and self.value in compound else known.get(self.value, self.value)
         return f"{self.target}{place} = {total}{value}"
 
@@ -77,40 +104,60 @@ class Nests:
     def __str__(self) -> str:
         return "\n".join(map(str, self.nests))
 
+    def with_size(self, size: Size) -> "Nests":
+        """The same nests, in which every loop over `size` numbers ends at the number of its name."""
+
+        def sizes(shape: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(size if n == size else n for n in shape)
+
+        nests = tuple(replace(n, shape=sizes(n.shape), over=sizes(n.over)) for n in self.nests)
+        return replace(self, inputs={k: sizes(shape) for k, shape in self.inputs.items()}, nests=nests)
+
     @property
     def made(self) -> dict[str, tuple[int, ...]]:
         """The arrays that the nests write, with their shapes."""
         return {nest.target: nest.shape for nest in self.nests}
 
     def __call__(self, **values) -> dict[str, np.ndarray]:
-        """Run the nests in float64, a number at a time: slow, and the yardstick for every backend."""
-        memory = {
-            k: np.asarray(x, np.float64).ravel()
-            for k, x in {**self.constants, **{k: values[k] for k in self.inputs}}.items()
-        }
-        for nest in self.nests:
-            memory[nest.target] = np.array(
-                [_total(nest, memory, place) for place in itertools.product(*map(range, nest.shape))]
-            )
+        """Run the nests in float64, sums from the first number to the last: the yardstick for every backend."""
+        given = self.constants | {k: values[k] for k in self.inputs}
+        memory = {k: np.asarray(x, np.float64).ravel() for k, x in given.items()}
+        numbers = {k for k, shape in (self.inputs | self.made).items() if not shape}
+        with np.errstate(all="ignore"):
+            for nest in self.nests:
+                memory[nest.target] = _computed(nest, memory, numbers).ravel()
         return {k: memory[k].reshape(self.made[k]) for k in self.outputs}
 
 
-def _total(nest: Nest, memory: dict[str, np.ndarray], place: tuple[int, ...]) -> float:
-    loads = [x for x in nest.lines if isinstance(x, Load)]
-    numbers = {k: x[0] for k, x in memory.items() if len(x) == 1}
-    program = Program(
-        "",
-        (*numbers, *(x.name for x in loads)),
-        tuple(x for x in nest.lines if isinstance(x, Instruction)),
-        {"value": (nest.value,)},
-    )
-    total = 0.0
-    for summed in itertools.product(*map(range, nest.over)):
-        at = dict(zip((*variables("i", nest.shape), *variables("j", nest.over)), (*place, *summed), strict=True))
-        total += program(
-            **numbers, **{x.name: memory[x.array][sum(stride * at[v] for stride, v in x.index)] for x in loads}
-        )["value"].item()
-    return total
+def _computed(nest: Nest, memory: dict[str, np.ndarray], numbers: set[str]) -> np.ndarray:
+    """The numbers of the target, of its shape: every line for all places of the loops at once."""
+    sizes = (*nest.shape, *nest.over)
+    loops = (*variables("i", nest.shape), *variables("j", nest.over))
+    places = {
+        v: np.arange(n).reshape([-1 if v == x else 1 for x in loops]) for v, n in zip(loops, sizes, strict=True) if v
+    }
+    values = {k: memory[k][0] for k in numbers & memory.keys()}
+
+    def number(atom: Atom):
+        return values[atom] if isinstance(atom, str) else np.float64(atom)
+
+    for line in nest.lines:
+        if isinstance(line, Load):
+            index = ((stride, places[v] if v in places else np.asarray(values[v])) for stride, v in line.index)
+            place = sum(stride * x.astype(np.intp) for stride, x in index)
+            values[line.name] = memory[line.array][place]
+        else:
+            values[line.name] = NUMPY[line.op](*map(number, line.args))
+    found = np.broadcast_to(np.asarray(number(nest.value), np.float64), sizes)
+    if not nest.over:
+        return found
+    each = found.reshape(*nest.shape, math.prod(nest.over))
+    return REDUCTIONS[nest.reduction][1].accumulate(each, axis=-1)[..., -1]
+
+
+def room(shape: tuple[int, ...]) -> int:
+    """How many numbers an array must have room for."""
+    return math.prod(n.most if isinstance(n, Size) else n for n in shape)
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ class Program:
 
         with np.errstate(all="ignore"):
             for i in self.instructions:
-                known[i.name] = _PYTHON[i.op](*map(number, i.args))
+                known[i.name] = NUMPY[i.op](*map(number, i.args))
         return {name: np.array([number(a) for a in atoms], dtype=np.float64) for name, atoms in self.outputs.items()}
 
 
@@ -91,7 +91,7 @@ def identity(op: str, args: tuple[Atom, ...]) -> Atom | None:
     """The atom that `op(*args)` is equal to without computing it, if there is one."""
     if op in EXACT and not any(isinstance(a, str) for a in args):
         with np.errstate(all="ignore"):
-            return float(_PYTHON[op](*map(np.float64, args)))
+            return float(NUMPY[op](*map(np.float64, args)))
     x, y = (*args, None)[:2]
     if op == "where" and not isinstance(x, str):
         return args[1] if x else args[2]
@@ -174,7 +174,7 @@ _TEXT = {
     "erf": "erf({})",
 }
 
-_PYTHON = {
+NUMPY = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
@@ -190,7 +190,7 @@ _PYTHON = {
     "and": np.logical_and,
     "or": np.logical_or,
     "not": np.logical_not,
-    "where": lambda c, a, b: a if c else b,
+    "where": np.where,
     "sqrt": np.sqrt,
     "abs": np.abs,
     "sign": lambda x: np.float64(x > 0) - np.float64(x < 0),
@@ -207,11 +207,11 @@ _PYTHON = {
     "expm1": np.expm1,
     "log2": np.log2,
     "atan": np.arctan,
-    "erf": lambda x: np.float64(math.erf(x)),
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
 }
 
 TRANSCENDENTAL = {"pow", "exp", "log", "sin", "cos", "tanh", "log1p", "expm1", "log2", "atan", "erf"}
-EXACT = set(_PYTHON) - TRANSCENDENTAL
+EXACT = set(NUMPY) - TRANSCENDENTAL
 """Operators whose result IEEE 754 fixes to the last bit, so that every machine gives the same number.
 
 PyTorch itself is not such a machine. Its CPU builds with MKL have about every 70th square root one unit in the last place off, and

@@ -20,11 +20,12 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.passes.dialect.common.cse_pass import CSEPass
 
-from course_lib.backends.elementwise import ELEMENTWISE, LOGICAL
+from course_lib.backends.elementwise import ELEMENTWISE, LOGICAL, truncated
 from course_lib.backends.lowering import PRODUCTS
-from course_lib.backends.nests import Index, Load, Nest, Nests, affine, contiguous, variables
+from course_lib.backends.nests import Index, Load, Nest, Nests, Size, affine, contiguous, variables
 from course_lib.backends.program import Atom, Instruction, identity
 
+SIZES = 7, 11  # two that no other dimension has
 At = Callable[["_Lines", tuple], Atom]  # writes what computes the number at an index, and names it
 
 
@@ -56,28 +57,29 @@ class _Lines:
         return self.lines[key].name
 
 
-def trace_nests(function: Callable, inputs: dict[str, tuple[int, ...]]) -> Nests:
-    """Trace `function(dict of float64 tensors) -> dict of tensors`, given the shape of each input by its name.
+def trace_nests(function: Callable, inputs: dict[str, tuple[int, ...] | torch.Tensor]) -> Nests:
+    """Trace `function(dict of tensors) -> dict of tensors`, given each input by its name: its shape, or an example.
 
+    An input given by its shape is a float64 tensor; an example says more, as whole numbers that are looked up in another input.
     Raises ValueError, with the operator, for what nests of loops can't hold, and where the nests do not compute what PyTorch does.
     """
-    if empty := [k for k, shape in inputs.items() if 0 in shape]:
-        raise ValueError(f"`{empty[0]}` has the shape {inputs[empty[0]]}: there is nothing to loop over.")
+    shapes = {k: tuple(x.shape) if isinstance(x, torch.Tensor) else x for k, x in inputs.items()}
+    if empty := [k for k, shape in shapes.items() if 0 in shape]:
+        raise ValueError(f"`{empty[0]}` has the shape {shapes[empty[0]]}: there is nothing to loop over.")
     names, results = list(inputs), []
 
     def compute(tensors) -> dict[str, torch.Tensor]:
-        return function(
-            {k: x.clone() for k, x in zip(names, tensors, strict=True)}
-        )  # a formula may write into what it gets
+        # a formula may write into what it gets
+        return function({k: x.clone() for k, x in zip(names, tensors, strict=True)})
 
     def flat(*tensors):
         found = compute(tensors)
-        if both := found.keys() & inputs.keys():
+        if both := found.keys() & shapes.keys():
             raise ValueError(f"`{min(both)}` is the name of an input and of a result: rename one of them.")
         results[:] = found
         return list(found.values())
 
-    points = [[_point(shape, turn) for shape in inputs.values()] for turn in (0, 1)]
+    points = [[_point(x, turn) for x in inputs.values()] for turn in (0, 1)]
     try:
         graph = CSEPass()(make_fx(flat)(*points[0])).graph_module
     except RuntimeError as error:
@@ -88,15 +90,37 @@ def trace_nests(function: Callable, inputs: dict[str, tuple[int, ...]]) -> Nests
     for point in points:
         want, got = compute(point), nests(**dict(zip(names, (x.numpy() for x in point), strict=True)))
         for name, x in want.items():
-            if not np.allclose(x.numpy(), got[name], rtol=1e-9, atol=1e-12):
+            if not np.allclose(x.numpy(), got[name], rtol=1e-9, atol=1e-12, equal_nan=True):
                 raise ValueError(
                     f"As nests of loops `{name}` is {got[name].tolist()}, but PyTorch gives {x.tolist()}: the formula leaves PyTorch somewhere."
                 )
     return nests
 
 
-def _point(shape: tuple[int, ...], turn: int) -> torch.Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(turn))
+def trace_nests_of_any_size(function: Callable, inputs: Callable[[int], dict], name: str, most: int) -> Nests:
+    """Trace a function of tensors whose first dimension may change from call to call, up to `most`, as that of a batch.
+
+    `inputs(n)` are the inputs for n of them. The input `name` is the number itself: a mean has to divide by it.
+    Raises ValueError where nests for two sizes differ in more than in their loops, as they do if a mean is over that dimension.
+    """
+    few, many = ({**inputs(n), name: torch.tensor(float(n), dtype=torch.float64)} for n in SIZES)
+    nests, other = (
+        trace_nests(function, x).with_size(Size(name, n, most)) for x, n in zip((few, many), SIZES, strict=True)
+    )
+    for a, b in zip(nests.nests, other.nests, strict=False):
+        if str(a) != str(b):
+            raise ValueError(
+                f"`{a}` becomes `{b}` for {SIZES[1]} in place of {SIZES[0]}: let {name} be the first dimension, and divide a sum by it."
+            )
+    return nests
+
+
+def _point(x: tuple[int, ...] | torch.Tensor, turn: int) -> torch.Tensor:
+    """Where the nests are compared with PyTorch: the second time all numbers are positive, as those of some states must be."""
+    if isinstance(x, torch.Tensor):
+        return x
+    drawn = torch.randn(x, dtype=torch.float64, generator=torch.Generator().manual_seed(turn))
+    return drawn.abs() if turn else drawn
 
 
 class _Tracer:
@@ -131,7 +155,9 @@ class _Tracer:
         return kept[::-1]
 
     def _constant(self, target: str) -> _Value:
-        x = getattr(self.graph, target).detach()
+        return self._captured(getattr(self.graph, target).detach())
+
+    def _captured(self, x: torch.Tensor) -> _Value:
         if x.dim() == 0:
             return _number(x.item())
         name = next(
@@ -149,11 +175,11 @@ class _Tracer:
             k for k in itertools.chain([name], map(f"{name}{{}}".format, itertools.count(1))) if k not in self.taken
         )
 
-    def _store(self, value: _Value, name: str, over: tuple[int, ...] = ()) -> _Value:
-        """A nest that writes the value's numbers, or with `over` their sums over its last dimensions, into an array."""
+    def _store(self, value: _Value, name: str, over: tuple[int, ...] = (), reduction: str = "sum") -> _Value:
+        """A nest that writes the value's numbers, or with `over` their reductions over its last dimensions, into an array."""
         lines, shape = _Lines(), value.shape[: len(value.shape) - len(over)]
         atom = value.at(lines, variables("i", shape) + variables("j", over))
-        nest = Nest(name, shape, over if math.prod(over) > 1 else (), tuple(lines.lines.values()), atom)
+        nest = Nest(name, shape, over if math.prod(over) > 1 else (), tuple(lines.lines.values()), atom, reduction)
         known = next((n.target for n in self.made if replace(n, target=name) == nest), None)
         if known is None or name in self.results:
             self.made.append(nest)
@@ -165,15 +191,20 @@ class _Tracer:
         args = [self.values[a] if isinstance(a, torch.fx.Node) else a for a in node.args]
         if op in ("zeros_like", "ones_like"):
             return _spread(_number(float(op == "ones_like")), shape)
-        if op == "scalar_tensor":
-            return _number(args[0])
+        if op in CREATED:
+            return self._captured(node.target(*args, **node.kwargs))
+        if op == "_to_copy":
+            return _converted(args[0], node.args[0].meta["val"].dtype, node.meta["val"].dtype)
+        if op == "index":
+            indices = [x and self.values[x] for x in args[1]]
+            return self._store(_looked_up(self._whole(args[0]), indices, shape), next(self._free(op)))
         if op in VIEWS:
             return VIEWS[op](self._whole(args[0]) if op in RESHAPED else args[0], shape, *args[1:])
         if op in PRODUCTS:
             a, b = self._factors(op, args)
             product = _Value(a.shape, lambda lines, index: lines.emit("mul", a.at(lines, index), b.at(lines, index)))
             return self._store(product, next(self._free(op)), a.shape[-1:])
-        if op in ("sum", "mean"):
+        if op in ("sum", "mean", "amax"):
             return self._reduced(op, args[0], args[1] if len(args) > 1 else None, shape)
         if op not in ELEMENTWISE:
             raise ValueError(
@@ -214,10 +245,11 @@ class _Tracer:
 
         def at(lines: _Lines, index: tuple) -> Atom:
             atom = value.at(lines, tuple(index[order.index(d)] for d in range(rank)))
-            return atom if op == "sum" else lines.emit("div", atom, float(count))
+            return lines.emit("div", atom, float(count)) if op == "mean" else atom
 
         moved = _Value(tuple(value.shape[d] for d in order), at)
-        total = self._store(moved, next(self._free(op)), tuple(value.shape[d] for d in over))
+        reduction = "max" if op == "amax" else "sum"
+        total = self._store(moved, next(self._free(op)), tuple(value.shape[d] for d in over), reduction)
         return _stored(total.store, shape)
 
 
@@ -228,6 +260,37 @@ def _is_condition(given) -> bool:
 def _truth(value: _Value) -> _Value:
     """Whether a number is not 0: `and` of some languages takes numbers for what they are."""
     return _Value(value.shape, lambda lines, index: lines.emit("ne", value.at(lines, index), 0.0))
+
+
+def _converted(value: _Value, old: torch.dtype, new: torch.dtype) -> _Value:
+    """The numbers in another type: whole ones lose their fraction, and true and false become 1 and 0."""
+    if old == torch.bool:
+        return _Value(value.shape, lambda lines, index: lines.emit("where", value.at(lines, index), 1.0, 0.0))
+    if old.is_floating_point and not new.is_floating_point:
+        return _Value(value.shape, lambda lines, index: truncated(lines.emit, value.at(lines, index)))
+    return value
+
+
+def _looked_up(value: _Value, indices: list[_Value | None], shape: tuple[int, ...]) -> _Value:
+    """`value[indices]` for whole numbers from 0, as PyTorch indexes: new dimensions stand where the indices stood, if these are
+    neighbors, else first."""
+    at = [k for k, x in enumerate(indices) if x is not None]
+    common = torch.broadcast_shapes(*(indices[k].shape for k in at))
+    first = at[0] if at == list(range(at[0], at[-1] + 1)) else 0
+    strides = contiguous(value.shape)
+
+    def read(lines: _Lines, index: tuple) -> Atom:
+        looked = index[first : first + len(common)]
+        others = iter(index[:first] + index[first + len(common) :])
+        place = []
+        for k, stride in enumerate(strides):
+            if k in at:
+                place.append((stride, _spread(indices[k], common).at(lines, looked)))
+            elif (v := next(others)) is not None:
+                place.append((stride, v))
+        return lines.load(value.store, tuple(place))
+
+    return _Value(shape, read)
 
 
 def _number(x: float) -> _Value:
@@ -286,6 +349,7 @@ def _squeezed(value: _Value, shape: tuple[int, ...], *dims) -> _Value:
 
 
 DEAR = {"tanh", "exp", "log", "sin", "cos", "sqrt", "sigmoid"}  # computed once and kept, though read in one place only
+CREATED = {"arange", "full", "zeros", "ones", "eye", "scalar_tensor"}  # constants, made while the formula runs
 RESHAPED = {"view", "_unsafe_view"}
 VIEWS = {
     "t": _swapped,

@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from course_lib.backends.nests import Load, Nest, Nests, affine, contiguous, show, variables
-from course_lib.backends.program import Instruction
+from course_lib.backends.nests import Load, Nest, Nests, affine, contiguous, variables
 from course_lib.backends.trace_nests import trace_nests
 from course_lib.formulas.signature import Signature, signature
 
 WEIGHTS = ("W", "V")
 INPUTS = (*WEIGHTS, "x", "y")
-SUM = "sum"  # in generated text
 TAKEN = {"scale": "the scale of the first weights", "loss": "the loss before the step"}
 
 
@@ -38,17 +36,6 @@ class Training:
         return {
             k: shape for nests in (self.first, self.step) for k, shape in nests.made.items() if k not in self.weights
         }
-
-    @property
-    def words(self) -> list[str]:
-        """The names that the loops inside use for themselves."""
-        nests = (*self.first.nests, *self.step.nests)
-        most = {
-            "i": max(len(n.shape) for n in nests),
-            "j": max(len(n.over) for n in nests),
-            "n": max(len(n.lines) for n in nests),
-        }
-        return [SUM, *(f"{letter}{k}" for letter, count in most.items() for k in range(count))]
 
 
 def signature_of(step: Callable) -> Signature:
@@ -133,63 +120,3 @@ def _in_place(nests: Nests, shapes: dict[str, tuple[int, ...]]) -> Nests:
             place = affine(contiguous(shapes[name]), variables("i", shapes[name]))
             copies.append(Nest(name, shapes[name], (), (Load("#0", nest.target, place),), "#0"))
     return replace(nests, nests=(*written, *copies), outputs=("loss", *shapes))
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a language with C's braces writes a loop: its words for a whole number, for a sum that grows and for a number, its 0.
-
-    `writer(own, instructions)` writes what is inside: `line(instruction)` is a statement, `number(atom)` an expression.
-    """
-
-    integer: str
-    total: str
-    number: str
-    zero: str
-    writer: Callable
-
-
-def statements(nest: Nest, own: dict[str, str], dialect: Dialect) -> list[str]:
-    """A nest as text. `own` has a name for each array and number outside; the target is declared before."""
-    names = own | {x.name: f"n{k}" for k, x in enumerate(nest.lines)}
-    write = dialect.writer(names, [x for x in nest.lines if isinstance(x, Instruction)])
-    target = own[nest.target] + (f"[{show(nest.index, ' * ')}]" if nest.shape else "")
-    outer, inner = (
-        _loops("i", nest.shape, dialect) or ["{"],
-        _loops("j", nest.over, dialect),
-    )  # each nest has its names for itself
-    lines = [
-        *outer,
-        *([f"{dialect.total} {SUM} = {dialect.zero};"] if nest.over else []),
-        *inner,
-        *(
-            f"{dialect.number} {names[x.name]} = {own[x.array]}[{show(x.index, ' * ')}];"
-            if isinstance(x, Load)
-            else write.line(x)
-            for x in nest.lines
-        ),
-        *(
-            [f"{SUM} += {write.number(nest.value)};", *["}"] * len(inner), f"{target} = {SUM};"]
-            if nest.over
-            else [f"{target} = {write.number(nest.value)};"]
-        ),
-        *["}"] * len(outer),
-    ]
-    return _indented(lines)
-
-
-def _loops(letter: str, sizes: tuple[int, ...], dialect: Dialect) -> list[str]:
-    return [
-        f"for ({dialect.integer} {v} = 0; {v} < {n}; {v}++) {{"
-        for v, n in zip(variables(letter, sizes), sizes, strict=True)
-        if v
-    ]
-
-
-def _indented(lines: list[str]) -> list[str]:
-    depth, result = 0, []
-    for line in lines:
-        depth -= line == "}"
-        result.append("  " * depth + line)
-        depth += line.endswith("{")
-    return result

@@ -11,7 +11,7 @@ import torch
 from rule_reading import has_powers, has_roots
 
 from course_lib.backends.javascript import _OPERATORS, _identifiers, _number, function, loop
-from course_lib.backends.program import _PYTHON, EXACT, Instruction, Program, is_exact
+from course_lib.backends.program import NUMPY, EXACT, Instruction, Program, is_exact
 from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
 from course_lib.experiments import sweep
 from course_lib.formulas import RULES, SECOND_ORDER, SURFACES, himmelblau, rosenbrock, saddle
@@ -249,13 +249,13 @@ def test_operators(run, op):
         by_name + by_number, *(("f", True, encoded(*r)) for r in rows), *((f"f{k}", False) for k in range(len(rows)))
     )
     with np.errstate(all="ignore"):
-        want = np.array([float(_PYTHON[op](*map(np.float64, r))) for r in rows])
+        want = np.array([float(NUMPY[op](*map(np.float64, r))) for r in rows])
     tolerance = 0 if op in EXACT else 2 * 2.0**-52
     np.testing.assert_allclose([x[0] for _, x in got], np.concatenate([want, want]), rtol=tolerance, atol=0)
 
 
 def test_every_operator_is_printed():
-    assert set(_OPERATORS) == set(_PYTHON)
+    assert set(_OPERATORS) == set(NUMPY)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ PAIRS = [
 START = (-1.2, 1.0)
 INTERPRETED = 1e-5  # of every rule: the interpreter fuses nothing
 TAME = [0.0, 1.0, -1.0, 0.75, -2.5, 3.0, 0.1]
-TRANSCENDENTAL = program._PYTHON.keys() - program.EXACT
+TRANSCENDENTAL = program.NUMPY.keys() - program.EXACT
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.75, -2.5, 7.0, 1e-30, -1e30, float("inf"), -float("inf"), float("nan"), 0.1, -3.0]
 
 
