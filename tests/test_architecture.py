@@ -24,7 +24,7 @@ COMES_WITH = {"anywidget": {"traitlets"}, "scikit-learn": {"sklearn"}}
 
 MODULES = sorted(LIBRARY.rglob("*.py"))
 FORMULAS = [path for path in MODULES if "formulas" in path.relative_to(LIBRARY).parts]
-ABOUT_FORMULAS = {"signature.py", "entry.py", "catalog.py", "steps.py"}
+ABOUT_FORMULAS = {"signature.py", "entry.py", "catalog.py", "checks.py", "steps.py"}
 
 
 def named(paths):

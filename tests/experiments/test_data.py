@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from course_lib.experiments import digits
+from course_lib.experiments.data import photographs
 
 
 def test_the_digits_are_split_without_overlap_or_loss():
@@ -30,3 +31,17 @@ def test_the_seed_decides_the_split():
 def test_a_split_that_leaves_nothing_to_test_is_refused(train, val):
     with pytest.raises(ValueError, match=f"got train={train} and val={val}"):
         digits(train, val)
+
+
+def test_the_photographs_are_whole_or_smaller():
+    whole, small = photographs(), photographs(84, 112)
+    assert whole.shape == (2, 3, 427, 640) and small.shape == (2, 3, 84, 112)
+    assert 0 <= whole.min() and whole.max() == 1
+    middle = whole[..., 35:604]  # of the aspect 4 : 3
+    torch.testing.assert_close(small.mean((2, 3)), middle.mean((2, 3)), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("size", [(428, 640), (0, 10), (10, 641)])
+def test_a_photograph_does_not_grow(size):
+    with pytest.raises(ValueError, match=f"got {size[0]} x {size[1]}"):
+        photographs(*size)
