@@ -13,48 +13,31 @@ product, sum and stored result; what works element by element is computed where 
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.passes.dialect.common.cse_pass import CSEPass
 
-from course_lib.backends.elementwise import ELEMENTWISE, LOGICAL, truncated
+from course_lib.backends.elementwise import ELEMENTWISE, LOGICAL
 from course_lib.backends.lowering import PRODUCTS
-from course_lib.backends.nests import Index, Load, Nest, Nests, Size, affine, contiguous, variables
-from course_lib.backends.program import Atom, Instruction, identity
+from course_lib.backends.nest_values import (
+    VIEWS,
+    Lines,
+    Value,
+    converted,
+    lines_that_lead_to,
+    mapped,
+    number,
+    spread,
+    stored,
+    truth,
+)
+from course_lib.backends.nests import Index, Load, Nest, Nests, Size, contiguous, show, variables
+from course_lib.backends.program import Atom
 
 SIZES = 7, 11  # two that no other dimension has
-At = Callable[["_Lines", tuple], Atom]  # writes what computes the number at an index, and names it
-
-
-@dataclass(frozen=True)
-class _Value:
-    """A tensor while it is traced: its shape, and how to read it; `store` is the array that it stands in, row by row, if it does."""
-
-    shape: tuple[int, ...]
-    at: At
-    store: str | None = None
-
-
-class _Lines:
-    """The lines of one nest; the same line is written once."""
-
-    def __init__(self):
-        self.lines: dict[tuple, Load | Instruction] = {}
-
-    def emit(self, op: str, *args: Atom) -> Atom:
-        short = identity(op, args)
-        return self._once((op, *args), lambda name: Instruction(name, op, args)) if short is None else short
-
-    def load(self, array: str, index: Index) -> str:
-        return self._once(("load", array, index), lambda name: Load(name, array, index))
-
-    def _once(self, key: tuple, make: Callable) -> str:
-        if key not in self.lines:
-            self.lines[key] = make(f"#{len(self.lines)}")
-        return self.lines[key].name
 
 
 def trace_nests(function: Callable, inputs: dict[str, tuple[int, ...] | torch.Tensor]) -> Nests:
@@ -107,12 +90,20 @@ def trace_nests_of_any_size(function: Callable, inputs: Callable[[int], dict], n
     nests, other = (
         trace_nests(function, x).with_size(Size(name, n, most)) for x, n in zip((few, many), SIZES, strict=True)
     )
-    for a, b in zip(nests.nests, other.nests, strict=False):
-        if str(a) != str(b):
+    for a, b in zip(_written(nests), _written(other), strict=False):
+        if a != b:
             raise ValueError(
                 f"`{a}` becomes `{b}` for {SIZES[1]} in place of {SIZES[0]}: let {name} be the first dimension, and divide a sum by it."
             )
     return nests
+
+
+def _written(nests: Nests) -> list[str]:
+    """All that is written: what the loops compute, in which order it is kept, and the constants."""
+    return [
+        *(f"{nest}, kept at {show(nest.index)}" for nest in nests.nests),
+        *(f"{k} = {x.tolist()}" for k, x in nests.constants.items()),
+    ]
 
 
 def _point(x: tuple[int, ...] | torch.Tensor, turn: int) -> torch.Tensor:
@@ -127,7 +118,7 @@ class _Tracer:
     def __init__(self, graph: torch.fx.GraphModule, names: list[str], results: list[str]):
         self.graph, self.names, self.results = graph, iter(names), results
         self.inputs, self.constants, self.made = {}, {}, []
-        self.values: dict[torch.fx.Node, _Value] = {}
+        self.values: dict[torch.fx.Node, Value] = {}
         self.taken = {*names, *results}
 
     def nests(self) -> Nests:
@@ -135,7 +126,7 @@ class _Tracer:
             if node.op == "placeholder":
                 name, shape = next(self.names), tuple(node.meta["val"].shape)
                 self.inputs[name] = shape
-                self.values[node] = _stored(name, shape)
+                self.values[node] = stored(name, shape)
             elif node.op == "get_attr":
                 self.values[node] = self._constant(node.target)
             elif node.op == "output":
@@ -143,7 +134,10 @@ class _Tracer:
                     self._store(self.values[value], name)
             else:
                 self.values[node] = self._computed(node)
-        return Nests(self.inputs, self.constants, tuple(self._used()), tuple(self.results))
+        nests = self._used()
+        read = set().union(*(nest.read for nest in nests))
+        constants = {k: x for k, x in self.constants.items() if k in read}
+        return Nests(self.inputs, constants, tuple(nests), tuple(self.results))
 
     def _used(self) -> list[Nest]:
         """The nests that lead to a result."""
@@ -154,12 +148,12 @@ class _Tracer:
                 kept.append(nest)
         return kept[::-1]
 
-    def _constant(self, target: str) -> _Value:
+    def _constant(self, target: str) -> Value:
         return self._captured(getattr(self.graph, target).detach())
 
-    def _captured(self, x: torch.Tensor) -> _Value:
+    def _captured(self, x: torch.Tensor) -> Value:
         if x.dim() == 0:
-            return _number(x.item())
+            return number(x.item())
         name = next(
             k
             for k in itertools.chain(
@@ -168,200 +162,145 @@ class _Tracer:
         )
         self.constants[name] = x.numpy()
         self.taken.add(name)
-        return _stored(name, tuple(x.shape))
+        return stored(name, tuple(x.shape))
 
     def _free(self, name: str):
         return (
             k for k in itertools.chain([name], map(f"{name}{{}}".format, itertools.count(1))) if k not in self.taken
         )
 
-    def _store(self, value: _Value, name: str, over: tuple[int, ...] = (), reduction: str = "sum") -> _Value:
+    def _store(self, value: Value, name: str, over: tuple[int, ...] = (), reduction: str = "sum") -> Value:
         """A nest that writes the value's numbers, or with `over` their reductions over its last dimensions, into an array."""
-        lines, shape = _Lines(), value.shape[: len(value.shape) - len(over)]
+        lines, shape = Lines(), value.shape[: len(value.shape) - len(over)]
         atom = value.at(lines, variables("i", shape) + variables("j", over))
-        nest = Nest(name, shape, over if math.prod(over) > 1 else (), tuple(lines.lines.values()), atom, reduction)
+        nest = Nest(name, shape, over if math.prod(over) > 1 else (), lines_that_lead_to(lines, atom), atom, reduction)
         known = next((n.target for n in self.made if replace(n, target=name) == nest), None)
         if known is None or name in self.results:
             self.made.append(nest)
             self.taken.add(name)
-        return _stored(known or name, shape)
+        return stored(known or name, shape)
 
-    def _computed(self, node: torch.fx.Node) -> _Value:
+    def _computed(self, node: torch.fx.Node) -> Value:
         op, shape = node.target.overloadpacket.__name__.removesuffix("_"), tuple(node.meta["val"].shape)
         args = [self.values[a] if isinstance(a, torch.fx.Node) else a for a in node.args]
         if op in ("zeros_like", "ones_like"):
-            return _spread(_number(float(op == "ones_like")), shape)
+            return spread(number(float(op == "ones_like")), shape)
         if op in CREATED:
             return self._captured(node.target(*args, **node.kwargs))
         if op == "_to_copy":
-            return _converted(args[0], node.args[0].meta["val"].dtype, node.meta["val"].dtype)
+            return converted(args[0], node.args[0].meta["val"].dtype, node.meta["val"].dtype)
         if op == "index":
             indices = [x and self.values[x] for x in args[1]]
-            return self._store(_looked_up(self._whole(args[0]), indices, shape), next(self._free(op)))
+            return self._store(self._looked_up(self._whole(args[0]), indices, shape), next(self._free(op)))
         if op in VIEWS:
             return VIEWS[op](self._whole(args[0]) if op in RESHAPED else args[0], shape, *args[1:])
         if op in PRODUCTS:
             a, b = self._factors(op, args)
-            product = _Value(a.shape, lambda lines, index: lines.emit("mul", a.at(lines, index), b.at(lines, index)))
+            product = Value(a.shape, lambda lines, index: lines.emit("mul", a.at(lines, index), b.at(lines, index)))
             return self._store(product, next(self._free(op)), a.shape[-1:])
         if op in ("sum", "mean", "amax"):
             return self._reduced(op, args[0], args[1] if len(args) > 1 else None, shape)
+        if op == "logsumexp":
+            return self._logsumexp(args[0], args[1], shape)
+        if op == "linalg_vector_norm" and (len(args) < 2 or args[1] == 2):
+            squares = mapped(args[0], lambda lines, x: lines.emit("mul", x, x))
+            total = self._reduced("sum", squares, args[2] if len(args) > 2 else None, shape)
+            return self._store(mapped(total, lambda lines, x: lines.emit("sqrt", x)), next(self._free("norm")))
         if op not in ELEMENTWISE:
             raise ValueError(
                 f"The operator {node.target} has no form as a nest of loops. Use another one, or add it to course_lib/backends/trace_nests.py."
             )
-        operands = [_spread(a if isinstance(a, _Value) else _number(a), shape) for a in args]
+        operands = [a if a is None else spread(a if isinstance(a, Value) else number(a), shape) for a in args]
         if op in LOGICAL:
-            operands = [x if _is_condition(a) else _truth(x) for x, a in zip(operands, node.args, strict=True)]
-        value = _Value(
-            shape,
-            lambda lines, index: ELEMENTWISE[op](lines.emit, *(x.at(lines, index) for x in operands), **node.kwargs),
-        )
+            operands = [x if _is_condition(a) else truth(x) for x, a in zip(operands, node.args, strict=True)]
+
+        def at(lines: Lines, index: tuple) -> Atom:
+            return ELEMENTWISE[op](lines.emit, *(x and x.at(lines, index) for x in operands), **node.kwargs)
+
+        value = Value(shape, at)
         return self._store(value, next(self._free(op))) if op in DEAR or len(node.users) > 1 else value
 
-    def _whole(self, value: _Value) -> _Value:
+    def _looked_up(self, value: Value, indices: list[Value | None], shape: tuple[int, ...]) -> Value:
+        """`value[indices]` for whole numbers from 0, as PyTorch indexes: new dimensions stand where the indices stood, if these
+        are neighbors, else first."""
+        at = [k for k, x in enumerate(indices) if x is not None]
+        common = torch.broadcast_shapes(*(indices[k].shape for k in at))
+        first = at[0] if at == list(range(at[0], at[-1] + 1)) else 0
+
+        def read(lines: Lines, index: tuple) -> Atom:
+            looked = index[first : first + len(common)]
+            others = iter(index[:first] + index[first + len(common) :])
+            place = []
+            for k, stride in enumerate(contiguous(value.shape)):
+                if k in at:
+                    place += self._place(lines, stride, spread(indices[k], common).at(lines, looked))
+                elif (v := next(others)) is not None:
+                    place.append((stride, v))
+            return lines.load(value.store, tuple(place))
+
+        return Value(shape, read)
+
+    def _place(self, lines: Lines, stride: int, atom: Atom) -> Index:
+        """Where an index leads that was looked up; 0, 1, 2, … looked up one after the other are the loop itself."""
+        line = next((x for x in lines.lines.values() if x.name == atom), None)
+        counted = self.constants.get(line.array) if isinstance(line, Load) else None
+        if counted is not None and np.array_equal(counted.ravel(), np.arange(counted.size)):
+            return tuple((stride * each, v) for each, v in line.index)
+        return ((stride, atom),)
+
+    def _whole(self, value: Value) -> Value:
         return value if value.store else self._store(value, next(self._free("copy")))
 
-    def _factors(self, op: str, args: list[_Value]) -> list[_Value]:
+    def _factors(self, op: str, args: list[Value]) -> list[Value]:
         """Both factors, of one shape, whose last dimension is summed over."""
         a, b = args
         if op == "mm":
             shape = (a.shape[0], b.shape[1], a.shape[1])
             return [
-                _Value(shape, lambda lines, i: a.at(lines, (i[0], i[2]))),
-                _Value(shape, lambda lines, i: b.at(lines, (i[2], i[1]))),
+                Value(shape, lambda lines, i: a.at(lines, (i[0], i[2]))),
+                Value(shape, lambda lines, i: b.at(lines, (i[2], i[1]))),
             ]
         if op == "mv":
-            return [a, _spread(b, a.shape)]
+            return [a, spread(b, a.shape)]
         if op == "dot":
             return [a, b]
         raise ValueError(f"The product {op} has no form as a nest of loops. Write it with matrices and vectors.")
 
-    def _reduced(self, op: str, value: _Value, dims, shape: tuple[int, ...]) -> _Value:
+    def _reduced(self, op: str, value: Value, dims, shape: tuple[int, ...]) -> Value:
         rank = len(value.shape)
         over = [d % rank for d in dims] if dims else list(range(rank))
         order = [d for d in range(rank) if d not in over] + over
         count = math.prod(value.shape[d] for d in over)
 
-        def at(lines: _Lines, index: tuple) -> Atom:
+        def at(lines: Lines, index: tuple) -> Atom:
             atom = value.at(lines, tuple(index[order.index(d)] for d in range(rank)))
             return lines.emit("div", atom, float(count)) if op == "mean" else atom
 
-        moved = _Value(tuple(value.shape[d] for d in order), at)
+        moved = Value(tuple(value.shape[d] for d in order), at)
         reduction = "max" if op == "amax" else "sum"
         total = self._store(moved, next(self._free(op)), tuple(value.shape[d] for d in over), reduction)
-        return _stored(total.store, shape)
+        return stored(total.store, shape)
+
+    def _logsumexp(self, value: Value, dims, shape: tuple[int, ...]) -> Value:
+        """log Σ exp, with the largest number taken off first: exp overflows at 710."""
+        kept = tuple(1 if k in [d % len(value.shape) for d in dims] else n for k, n in enumerate(value.shape))
+        largest = self._reduced("amax", value, dims, kept)
+
+        def apart(lines: Lines, index: tuple) -> Atom:
+            return lines.emit(
+                "exp", lines.emit("sub", value.at(lines, index), spread(largest, value.shape).at(lines, index))
+            )
+
+        total = self._reduced("sum", Value(value.shape, apart), dims, shape)
+        top = Value(shape, stored(largest.store, shape).at)
+        log = Value(shape, lambda lines, i: lines.emit("add", lines.emit("log", total.at(lines, i)), top.at(lines, i)))
+        return self._store(log, next(self._free("logsumexp")))
 
 
 def _is_condition(given) -> bool:
     return isinstance(given, torch.fx.Node) and given.meta["val"].dtype == torch.bool
 
 
-def _truth(value: _Value) -> _Value:
-    """Whether a number is not 0: `and` of some languages takes numbers for what they are."""
-    return _Value(value.shape, lambda lines, index: lines.emit("ne", value.at(lines, index), 0.0))
-
-
-def _converted(value: _Value, old: torch.dtype, new: torch.dtype) -> _Value:
-    """The numbers in another type: whole ones lose their fraction, and true and false become 1 and 0."""
-    if old == torch.bool:
-        return _Value(value.shape, lambda lines, index: lines.emit("where", value.at(lines, index), 1.0, 0.0))
-    if old.is_floating_point and not new.is_floating_point:
-        return _Value(value.shape, lambda lines, index: truncated(lines.emit, value.at(lines, index)))
-    return value
-
-
-def _looked_up(value: _Value, indices: list[_Value | None], shape: tuple[int, ...]) -> _Value:
-    """`value[indices]` for whole numbers from 0, as PyTorch indexes: new dimensions stand where the indices stood, if these are
-    neighbors, else first."""
-    at = [k for k, x in enumerate(indices) if x is not None]
-    common = torch.broadcast_shapes(*(indices[k].shape for k in at))
-    first = at[0] if at == list(range(at[0], at[-1] + 1)) else 0
-    strides = contiguous(value.shape)
-
-    def read(lines: _Lines, index: tuple) -> Atom:
-        looked = index[first : first + len(common)]
-        others = iter(index[:first] + index[first + len(common) :])
-        place = []
-        for k, stride in enumerate(strides):
-            if k in at:
-                place.append((stride, _spread(indices[k], common).at(lines, looked)))
-            elif (v := next(others)) is not None:
-                place.append((stride, v))
-        return lines.load(value.store, tuple(place))
-
-    return _Value(shape, read)
-
-
-def _number(x: float) -> _Value:
-    return _Value((), lambda lines, index: float(x))
-
-
-def _stored(name: str, shape: tuple[int, ...]) -> _Value:
-    if not shape:
-        return _Value((), lambda lines, index: name, name)
-    strides = contiguous(shape)
-    return _Value(
-        shape,
-        lambda lines, index: lines.load(
-            name, affine(strides, tuple(v if n > 1 else None for v, n in zip(index, shape, strict=True)))
-        ),
-        name,
-    )
-
-
-def _spread(value: _Value, shape: tuple[int, ...]) -> _Value:
-    """The value repeated along new dimensions and along those of size 1."""
-    new = len(shape) - len(value.shape)
-    if value.shape == shape:
-        return value
-    return _Value(
-        shape,
-        lambda lines, index: value.at(
-            lines, tuple(None if n == 1 else v for v, n in zip(index[new:], value.shape, strict=True))
-        ),
-    )
-
-
-def _swapped(value: _Value, shape: tuple[int, ...], *dims: int) -> _Value:
-    order = list(range(len(shape)))
-    if len(shape) > 1:
-        a, b = (d % len(shape) for d in dims or (0, 1))
-        order[a], order[b] = order[b], order[a]
-    return _permuted(value, shape, order)
-
-
-def _permuted(value: _Value, shape: tuple[int, ...], order: list[int]) -> _Value:
-    places = [order.index(d) if d in order else order.index(d - len(shape)) for d in range(len(shape))]
-    return _Value(shape, lambda lines, index: value.at(lines, tuple(index[k] for k in places)))
-
-
-def _squeezed(value: _Value, shape: tuple[int, ...], *dims) -> _Value:
-    """Without dimensions of size 1, or with more of them."""
-    if [n for n in value.shape if n > 1] != [n for n in shape if n > 1]:
-        raise AssertionError(f"{value.shape} and {shape} differ in more than dimensions of size 1")
-
-    def at(lines: _Lines, index: tuple) -> Atom:
-        long = iter([v for v, n in zip(index, shape, strict=True) if n > 1])
-        return value.at(lines, tuple(next(long) if n > 1 else None for n in value.shape))
-
-    return _Value(shape, at)
-
-
 DEAR = {"tanh", "exp", "log", "sin", "cos", "sqrt", "sigmoid"}  # computed once and kept, though read in one place only
 CREATED = {"arange", "full", "zeros", "ones", "eye", "scalar_tensor"}  # constants, made while the formula runs
 RESHAPED = {"view", "_unsafe_view"}
-VIEWS = {
-    "t": _swapped,
-    "transpose": _swapped,
-    "permute": _permuted,
-    "expand": lambda value, shape, *_: _spread(value, shape),
-    "unsqueeze": _squeezed,
-    "squeeze": _squeezed,
-    "view": lambda value, shape, *_: _stored(value.store, shape),
-    "_unsafe_view": lambda value, shape, *_: _stored(value.store, shape),
-    "detach": lambda value, shape: value,
-    "lift_fresh_copy": lambda value, shape: value,
-    "alias": lambda value, shape: value,
-    "clone": lambda value, shape: value,
-}

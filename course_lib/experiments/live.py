@@ -19,7 +19,7 @@ from course_lib.experiments.settings import check_names, whole_number
 from course_lib.formulas.augmentation import gaussian_noise, shift
 from course_lib.formulas.catalog import RULES
 from course_lib.formulas.initialization import INITIALIZATIONS, nearer_orthogonal
-from course_lib.formulas.network import ACTIVATIONS, cross_entropies, layer_shapes, logits
+from course_lib.formulas.network import ACTIVATIONS, cross_entropies, logits, softmax
 from course_lib.formulas.schedules import SCHEDULES, warmup
 from course_lib.formulas.signature import signature, step
 
@@ -28,6 +28,12 @@ BATCHES = (8, 16, 32, 64, 128, 256)
 ORTHOGONAL_STEPS = 40  # of Newton and Schulz, from Gaussian draws
 BELOW_ROOT_3 = 0.9  # how large the largest singular value is made at first
 CHOICES = {"rule": RULES, "schedule": SCHEDULES, "initialization": INITIALIZATIONS, "activation": ACTIVATIONS}
+
+
+def layer_shapes(sizes) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights, by name: of (64, 32, 10), W1 (32, 64), b1 (32,), W2 (10, 32), b2 (10,)."""
+    pairs = zip(sizes, sizes[1:], strict=False)
+    return {k: n for i, (a, b) in enumerate(pairs, 1) for k, n in ((f"W{i}", (b, a)), (f"b{i}", (b,)))}
 
 
 def scheduled_rate(t, *, lr, total, name: str, warm=0):
@@ -57,17 +63,15 @@ def loss_and_gradient(weights: dict, x, y, *, count, activation: str) -> tuple[t
     """The mean cross entropy over `count` examples, and its gradient by the weights' names."""
 
     def loss(w):
-        return cross_entropies(logits(w, x, activation), y).sum() / count
+        return cross_entropies(logits(w, x, ACTIVATIONS[activation]), y).sum() / count
 
     return loss(weights), grad(loss)(weights)
 
 
 def outcome(weights: dict, x, y, *, count, activation: str) -> dict:
     """The mean cross entropy, and the probabilities of the classes, (B, classes)."""
-    z = logits(weights, x, activation)
-    z = z - z.amax(1, keepdim=True)
-    exp = z.exp()
-    return {"loss": cross_entropies(z, y).sum() / count, "probabilities": exp / exp.sum(1, keepdim=True)}
+    z = logits(weights, x, ACTIVATIONS[activation])
+    return {"loss": cross_entropies(z, y).sum() / count, "probabilities": softmax(z)}
 
 
 def normal_draws(draws: Iterator[float], count: int) -> torch.Tensor:
@@ -138,7 +142,12 @@ class Settings:
                 raise ValueError(f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}.")
         if self.batch not in BATCHES:
             raise ValueError(f"batch must be one of {', '.join(map(str, BATCHES))}, got {self.batch!r}.")
-        for name, low, high in (("total", 1, 10**6), ("warm", 0, 10**6), ("shift", 0, SIDE - 1), ("seed", 0, 2**32 - 1)):
+        for name, low, high in (
+            ("total", 1, 10**6),
+            ("warm", 0, 10**6),
+            ("shift", 0, SIDE - 1),
+            ("seed", 0, 2**32 - 1),
+        ):
             whole_number(name, getattr(self, name), low, high)
         if not 0 <= self.noise < math.inf:
             raise ValueError(f"noise must be at least 0 and finite, got {self.noise}.")
@@ -215,7 +224,9 @@ class LiveRun:
         self.t, self.t_rule = self.t + 1, self.t_rule + 1
         rule = on_tensors(RULES[s.rule])
         for k, w in self.weights.items():
-            self.weights[k], self.states[k] = step(rule, w, self.gradient[k], Number(self.t_rule), self.states[k], hyper)
+            self.weights[k], self.states[k] = step(
+                rule, w, self.gradient[k], Number(self.t_rule), self.states[k], hyper
+            )
         self.losses.append(loss.item())
 
     def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:

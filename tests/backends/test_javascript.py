@@ -11,7 +11,7 @@ import torch
 from rule_reading import has_powers, has_roots
 
 from course_lib.backends.javascript import _OPERATORS, _identifiers, _number, function, loop
-from course_lib.backends.program import NUMPY, EXACT, Instruction, Program, is_exact
+from course_lib.backends.program import EXACT, NUMPY, Instruction, Program, is_exact
 from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
 from course_lib.experiments import sweep
 from course_lib.formulas import RULES, SECOND_ORDER, SURFACES, himmelblau, rosenbrock, saddle

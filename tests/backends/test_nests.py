@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.func import grad
 
-from course_lib.backends.trace_nests import trace_nests
+from course_lib.backends.trace_nests import trace_nests, trace_nests_of_any_size
 
 SIZE = st.integers(1, 4)
 
@@ -76,6 +76,12 @@ FORMULAS = {
     "nothing of the inputs": lambda A, **_: torch.ones_like(A) * 3 + torch.zeros_like(A),
     "an input": lambda A, **_: A,
     "a number": lambda s, **_: s,
+    "largest": lambda A, T, **_: A.amax(1) + T.amax((0, 2), keepdim=True).sum(),
+    "log of a sum of exponentials": lambda A, T, **_: A.logsumexp(1) + (100 * T).logsumexp((-1, 0)).sum(),
+    "length": lambda A, x, **_: A.norm() * torch.linalg.vector_norm(A, dim=1) + x.norm(),
+    "made on the way": lambda A, **_: A * torch.arange(A.shape[1]) + torch.full((A.shape[0], 1), 3.0),
+    "types": lambda A, **_: A.long() + (A > 0).double() + A.to(torch.int32).double(),
+    "limited on one side": lambda A, **_: A.clamp(max=0.2) + A.clamp(min=-0.2),
     "written in place": lambda A, **_: A.mul_(2).add_(1).clone().tanh_(),
 }
 LOSSES = {
@@ -85,6 +91,7 @@ LOSSES = {
     "softmax by hand": lambda A, C, **_: ((A.exp() / A.exp().sum(1, keepdim=True)) * C).mean(),
     "two uses": lambda A, C, **_: (A.mT @ A).square().sum() + (A * C).sigmoid().mean(0).sum(),
     "reshaped and repeated": lambda A, T, **_: (A[..., None] * T).reshape(-1).square().mean(),
+    "log of a softmax": lambda A, C, **_: (A.logsumexp(1) - (A * C).sum(1)).mean(),
     "choice": lambda A, C, s, **_: torch.where(A > 0, A * s, C - A).abs().mean(),
 }
 FORMULAS |= {
@@ -99,6 +106,73 @@ FORMULAS |= {
 @example(m=1, k=1, n=1)
 def test_nests_equal_pytorch(formula, m, k, n):
     check(formula, shapes(m, k, n))
+
+
+# What is looked up
+
+ROWS, COLUMNS = torch.tensor([[2, 0], [1, 1], [0, 2], [2, 2]]), torch.tensor([[3], [0], [1], [1]])
+LOOKED_UP = {
+    "rows": lambda T, rows, **_: T[rows],
+    "the middle": lambda T, rows, **_: T[:, rows],
+    "two neighbors": lambda T, rows, columns, **_: T[rows, columns],
+    "two that are none": lambda T, rows, columns, **_: T[rows, :, columns % 2],
+    "all three": lambda T, rows, columns, **_: T[rows, columns, rows % 2],
+    "with a row of whole numbers": lambda T, columns, **_: T[torch.arange(3), columns],
+    "of what is computed": lambda T, rows, **_: (T.tanh() + 1)[rows].sum(1),
+    "by what is computed": lambda T, rows, **_: T[(rows - 1).clamp(min=0)] * 2,
+    "one after the other": lambda T, rows, **_: T[rows[rows]],
+}
+
+
+@pytest.mark.parametrize("formula", LOOKED_UP.values(), ids=LOOKED_UP)
+def test_numbers_are_looked_up_as_pytorch_does(formula):
+    inputs = {"T": (3, 4, 2), "rows": ROWS, "columns": COLUMNS}
+    nests = trace_nests(lambda given: {"y": formula(**given)}, inputs)
+    values = draws({"T": (3, 4, 2)}) | {"rows": ROWS.flip(0), "columns": COLUMNS.flip(0)}
+    want = formula(**values)
+    np.testing.assert_allclose(nests(**{k: x.numpy() for k, x in values.items()})["y"], want.numpy(), rtol=1e-12)
+
+
+def test_a_lookup_is_written_as_such():
+    rows = torch.tensor([0, 2])
+    nests = trace_nests(lambda a: {"y": a["A"][a["rows"]]}, {"A": (3, 4), "rows": rows})
+    assert str(nests.nests[0]) == "index[i0 < 2, i1 < 4] = A[4 rows[i0] + i1]"
+    counted = trace_nests(
+        lambda a: {"y": a["A"][torch.arange(3), a["columns"]]}, {"A": (3, 4), "columns": torch.tensor([1, 3, 0])}
+    )
+    assert str(counted.nests[0]) == "index[i0 < 3] = A[4 i0 + columns[i0]]" and not counted.constants
+
+
+# A first dimension of any size
+
+
+def batch(n):
+    return {"W": (3, 4), "x": (n, 4), "y": torch.arange(n) % 3}
+
+
+def mean_over_the_batch(a):
+    z = (a["x"] @ a["W"].T).tanh()
+    return {"loss": (z.logsumexp(1) - torch.where(a["y"][:, None] == torch.arange(3), z, 0).sum(1)).sum() / a["n"]}
+
+
+def test_nests_of_any_size_end_at_a_number_of_the_size_s_name():
+    nests = trace_nests_of_any_size(mean_over_the_batch, batch, "n", 20)
+    assert str(nests.nests[0]) == "mm[i0 < n, i1 < 3] = Σ over j0 < 4 of (x[4 i0 + j0] * W[4 i1 + j0])"
+    assert {str(n) for shape in nests.made.values() for n in shape} == {"n", "3"}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a: {"z": (a["x"] @ a["W"].T).mean()},
+        lambda a: {"z": a["x"].T.reshape(-1)[a["y"]].sum()},
+        lambda a: {"z": a["x"] * torch.arange(len(a["x"]))[:, None]},
+    ],
+    ids=["a mean divides by the size", "a stride", "a row of whole numbers"],
+)
+def test_what_depends_on_the_size_otherwise_is_refused(function):
+    with pytest.raises(ValueError, match="let n be the first dimension, and divide a sum by it|has no form"):
+        trace_nests_of_any_size(function, batch, "n", 20)
 
 
 # What is written

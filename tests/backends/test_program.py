@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from course_lib.backends import program as program_module
-from course_lib.backends.program import NUMPY, _TEXT, EXACT, Instruction, Program, is_exact, simplify
+from course_lib.backends.program import _TEXT, EXACT, NUMPY, Instruction, Program, is_exact, simplify
 from course_lib.backends.recurrence import trace_descent
 from course_lib.formulas import gradient_descent, saddle
 
