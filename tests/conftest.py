@@ -108,3 +108,11 @@ def open_shared_page(browser):
     tabs = Tabs(browser)
     yield tabs.open
     tabs.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """An empty page, for a module's generated code to run in."""
+    page = browser.new_page()
+    yield page
+    page.close()

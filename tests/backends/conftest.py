@@ -65,14 +65,6 @@ def _check(f, *shapes, ulps=2, special=True):
     return program
 
 
-@pytest.fixture(scope="module")
-def page(browser):
-    """An empty page, for a module's generated code to run in."""
-    page = browser.new_page()
-    yield page
-    page.close()
-
-
 @pytest.fixture
 def triton_installed(monkeypatch, tmp_path_factory):
     """Triton, with folders of its own for what it generates."""

@@ -9,7 +9,7 @@
 /**
  * A run on these digits; `shapes` are the weights' by name, `states` of each rule the values at t = 0 (a number or a
  * hyperparameter's name). Its text is also the worker's: it uses nothing but its arguments, `draws` are the functions
- * of mini_batch_draws.js. Returns { change(settings), reset(), step(), report(), weights }.
+ * of mini_batch_draws.js. Returns { change(settings), reset(), step(), report(), weights, t }; a step returns its loss.
  */
 export function trainingRun(code, draws, { digits, shapes, states, side, orthogonal }, first) {
   const { pixels, labels, train, validation } = digits;
@@ -107,6 +107,7 @@ export function trainingRun(code, draws, { digits, shapes, states, side, orthogo
     }
     sum += found.loss;
     count++;
+    return found.loss;
   }
 
   function nextBatch() {

@@ -2,6 +2,7 @@
 import { contourPlot } from "../kit/contour_plot.js";
 import { choice, scrubber } from "../kit/controls.js";
 import { make, show, showChosen, write } from "../kit/kit.js";
+import { inflate } from "../kit/inflate.js";
 import { live } from "../kit/live.js";
 import { lossPlot } from "../kit/loss_plot.js";
 import { cut, lossesAbove, pointsOf } from "../kit/rows.js";
@@ -163,15 +164,6 @@ export const render = live({
     };
   },
 });
-
-/**
- * The traced loops of all rules on all surfaces arrive compressed: they are ten times as long as everything else in the
- * page.
- */
-function inflate(text) {
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
-}
 
 const at = (lr) => (lr === null ? "" : ` at η = ${showChosen(lr)}`);
 

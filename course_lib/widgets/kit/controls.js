@@ -86,6 +86,25 @@ export function choice(
 }
 
 /**
+ * A list of which one is chosen: `groups` are [heading, { value: text }], or { value: text } alone. Returns
+ * { row, mark(value) }.
+ */
+export function select(parent, label, groups, choose) {
+  const row = make(parent, "label", "cf-select");
+  write(row, "span", "cf-name", label);
+  const input = make(row, "select");
+  const option = (box, [value, text]) => write(box, "option", "", text, { value });
+  if (Array.isArray(groups))
+    for (const [heading, options] of groups) {
+      const box = make(input, "optgroup", "", { label: heading });
+      Object.entries(options).forEach((pair) => option(box, pair));
+    }
+  else Object.entries(groups).forEach((pair) => option(input, pair));
+  input.addEventListener("change", () => choose(input.value));
+  return { row, mark: (value) => (input.value = value) };
+}
+
+/**
  * The slider that goes back and forth in time; `move(step)` is called, and it returns a function of (step, steps) that
  * shows it.
  */
