@@ -17,7 +17,7 @@ export const render = live({
   traits: [...SETTINGS, "running"],
   unpack: inflate,
   build(stage) {
-    const { model, spec, code, root, columns, state, ask, onEnd, fit } = stage;
+    const { model, spec, code, root, columns, onEnd, fit } = stage;
     const [main, side] = columns();
     const drawing = plots(main);
     const digits = samples(main, spec);
@@ -38,7 +38,7 @@ export const render = live({
       last = report;
       past.add(report);
       if (!report.running && model.get("running") && report.lost !== null) put(model, { running: false });
-      ask();
+      stage.ask();
     }
 
     const settings = () => Object.fromEntries(SETTINGS.map((name) => [name, model.get(name)]));
@@ -55,7 +55,7 @@ export const render = live({
 
     begin().then((made) => {
       engine = made;
-      ask();
+      stage.ask();
     });
     const watching = onScreen(root, (seen) => spec.where === "page" && follow(seen));
     let seen = true;
