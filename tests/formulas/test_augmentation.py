@@ -105,6 +105,16 @@ def test_half_a_pixel_is_the_mean_of_two():
     assert aug.translate(image, each(0), each(0.5)).flatten().tolist() == pytest.approx([0.5, 2, 5])
 
 
+def test_between_four_pixels(images):
+    x, y = each(1.25, 6.5), each(2.0, 0.75)  # from the corner's center
+    sampled = geometry.sample(images[:1], (x - (W - 1) / 2)[None, None], (y - (H - 1) / 2)[None, None])[
+        0, :, 0
+    ]  # (C, 2)
+    column, row = x.long(), y.long()
+    corners = [images[0][:, row + i, column + j] for i in (0, 1) for j in (0, 1)]
+    torch.testing.assert_close(geometry.bilinear(*corners, x - column, y - row), sampled)
+
+
 def test_every_image_has_its_own_parameter(images):
     degrees = each(0, 10, -20, 180)
     together = aug.rotate(images, degrees)

@@ -78,7 +78,7 @@ def right(logits: torch.Tensor, y: torch.Tensor) -> float:
     return (logits.argmax(1) == y).float().mean().item()
 
 
-@experiment(seeds=5, share={"changes": ("nothing", "noise"), "per_class": (10,)})
+@experiment(seeds=5, share={"changes": ("nothing",), "per_class": (10,)})
 def augmentation_on_digits(seed, *, changes=tuple(CHANGES), per_class=(10, 30, 100), steps=300):
     """Training on few digits, with each change: a row for each change, a column for each size of the training set.
 

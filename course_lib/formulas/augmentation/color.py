@@ -36,6 +36,11 @@ def gray(images):
     return sum(w * images[:, k : k + 1] for k, w in enumerate(weights))
 
 
+def spread(images, mean, factor):
+    """The pixels moved away from `mean` by the factor, cut off at 0 and 1."""
+    return (mean + factor * (images - mean)).clamp(0, 1)
+
+
 def contrast(images, factor):
     """The pixels moved away from the image's mean gray, or toward it by a
     factor below 1, cut off at 0 and 1.
@@ -45,8 +50,7 @@ def contrast(images, factor):
     """
     check(images, factor=factor)
     mean = gray(images).mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
-    factor = factor.type_as(images)[:, None, None, None]
-    return (mean + factor * (images - mean)).clamp(0, 1)
+    return spread(images, mean, factor.type_as(images)[:, None, None, None])
 
 
 def color_pca(images):

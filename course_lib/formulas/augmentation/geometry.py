@@ -123,6 +123,16 @@ def sample(images, x, y, padding="zeros"):
     return grid_sample(images, grid, align_corners=False, **options)
 
 
+def bilinear(a, b, c, d, right, down):
+    """A value between four: a and b lie in one row, c and d one row below,
+    the place `right` of a and c and `down` from a and b, both in [0, 1).
+
+    Equals what grid_sample does with each pixel.
+    """
+    upper, lower = a + right * (b - a), c + right * (d - c)
+    return upper + down * (lower - upper)
+
+
 def warp(images, source, *draws):
     """Each output pixel (x, y) of the images taken from source(x, y, *draws).
 
