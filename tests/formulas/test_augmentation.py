@@ -227,7 +227,7 @@ def test_the_principal_components_of_colors(images):
     variances, components = aug.color_pca(images)
     pixels = images.permute(0, 2, 3, 1).reshape(-1, 3)
     covariance = torch.cov(pixels.T)
-    assert (variances.diff() <= 0).all()
+    assert (variances.diff() <= 0).all() and (components.amax(0) == components.abs().amax(0)).all()
     torch.testing.assert_close(components @ variances.diag() @ components.T, covariance)
     _, s, vh = torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
     torch.testing.assert_close(variances, s**2 / (len(pixels) - 1))
@@ -342,7 +342,7 @@ def test_vmap_equals_a_loop(images, name):
         (lambda x: aug.rotate(x, each(1, 2)), ValueError, "degrees must have the shape (4,), one number for each image, got (2,)."),
         (lambda x: aug.rotate(x, 30), TypeError, "degrees must be a tensor of the shape (4,), one number for each image, got int."),
         (lambda x: aug.gaussian_noise(x, x[0], sigma=1), ValueError, "z must have the shape (4, 3, 7, 10), one number for each pixel, got (3, 7, 10)."),
-        (lambda x: aug.pca_jitter(x, x, each(1), each(1)), ValueError, "z must have the shape (4, 3), one number for each image and component, got"),
+        (lambda x: aug.pca_jitter(x, x, each(1), each(1)), ValueError, "z must have the shape (4, 3), one for each image and component, got"),
         (lambda x: aug.contrast(x[:, :2], each(1, 1, 1, 1)), ValueError, "Colors need images with 1 channel or 3 (red, green, blue), got 2."),
         (lambda x: aug.ten_crops(x, 8), ValueError, "A crop of 8 x 8 does not fit into images of 7 x 10: size must be 1 to 7."),
         (lambda x: aug.ten_crops(x, 0), ValueError, "size must be 1 to 7."),

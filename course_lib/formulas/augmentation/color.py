@@ -57,13 +57,15 @@ def color_pca(images):
     """The principal components of all pixels' colors.
 
     `images` is the training set, (N, 3, H, W). Returns the variances along
-    them, (3,), the largest first, and the components as columns, (3, 3).
+    them, (3,), the largest first, and the components as columns, (3, 3), each
+    with its largest entry above 0.
     Source: slide 35.
     """
     check(images)
     pixels = images.transpose(0, 1).flatten(1)  # (3, N H W)
     variances, components = torch.linalg.eigh(torch.cov(pixels))
-    return variances.flip(0), components.flip(1)
+    largest = components.gather(0, components.abs().argmax(0, keepdim=True))
+    return variances.flip(0), (components * largest.sign()).flip(1)
 
 
 def pca_jitter(images, z, variances, components, *, sigma=0.1):
@@ -76,6 +78,6 @@ def pca_jitter(images, z, variances, components, *, sigma=0.1):
     root: their offset depends on the unit of the pixels.
     """
     check(images)
-    shaped("z", z, (len(images), 3), "one number for each image and component")
+    shaped("z", z, (len(images), 3), "one for each image and component")
     offset = (sigma * z * variances.sqrt()) @ components.T  # (N, 3)
     return (images + offset.type_as(images)[:, :, None, None]).clamp(0, 1)

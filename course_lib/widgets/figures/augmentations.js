@@ -18,7 +18,7 @@ export const render = live({
     before.paint(photo);
     before.say("A photograph of a temple with a curved roof in front of a gray sky.");
     const bar = make(root, "div", "cf-photo-bar");
-    const number = headline(bar, "var(--cf-accent)", { label: "from outside, black", number: "", unit: "" });
+    const number = headline(bar, "var(--cf-accent)", { label: "black, from outside", number: "", unit: "" });
     const buttons = make(bar, "div", "cf-buttons");
     button(buttons, "Draw two", "Two changes at random, the others at rest", () => put(drawn(spec, 2)));
     button(buttons, "Draw all", "All changes at random", () => put(drawn(spec, Infinity)));
@@ -36,7 +36,7 @@ export const render = live({
       const { pixels, outside } = changed(photo, state, spec, code);
       after.paint(pixels);
       const share = `${(100 * outside).toFixed(1)}%`;
-      number.show({ number: share, unit: "of the pixels" });
+      number.show({ number: share });
       const moved = spec.controls
         .filter(({ name }) => state[name] !== spec.still[name])
         .map(({ name, label }) => `${label} ${showChosen(state[name])}`);
