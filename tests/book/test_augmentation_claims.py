@@ -5,6 +5,7 @@ import torch
 from claims import About, Below, Page
 
 from course_lib.experiments import recorded
+from course_lib.experiments.augment import RandomResizedCrop
 from course_lib.experiments.data import digits, photographs
 from course_lib.experiments.studies import augmentation as study
 from course_lib.formulas import augmentation as aug
@@ -46,7 +47,8 @@ def test_a_barrel_looks_beyond_the_corners_and_a_pincushion_does_not(page):
     return limits["low"], limits["high"]
 
 
-def test_what_the_color_components_are(page=page):
+@page.claim()
+def test_what_the_color_components_are(page):
     fig = page.figure()
     first, second, _ = torch.tensor(fig.spec["components"]).view(3, 3).T
     assert (first > 0.4).all()  # all channels together
@@ -54,7 +56,8 @@ def test_what_the_color_components_are(page=page):
     assert fig.color2 > 0
 
 
-def test_the_figure_begins_where_the_page_says(page=page):
+@page.claim()
+def test_the_figure_begins_where_the_page_says(page):
     fig = page.figure()
     assert (fig.degrees, fig.factor, fig.color2) == (12, 1.1, 0.8)
 
@@ -122,12 +125,30 @@ def test_objects_that_crops_lose():
     return lecture[:, 0], lecture[:, 2], 0.08, area[:, 0], area[:, 2], 0.08, area[:, 0]
 
 
-@page.claim("Slide 34 takes ten (four corners, center, mirrored) at each of five scales, {} forward passes")
+@page.claim(
+    "Slide 34 takes ten (four corners, center, mirrored) at each of five scales, {} forward passes",
+    "and only if the {} to {} passes are worth a point.",
+)
 def test_fifty_passes():
     calls = []
     network = lambda x: (calls.append(len(x)), x.flatten(1)[:, :3])[1]
     aug.averaged(network, torch.rand(2, 3, 24, 30), size=24, scales=(24, 26, 28, 30, 32))
-    return len(calls)
+    return len(calls), len(calls) / 5, len(calls)
+
+
+@page.claim(
+    r"a random length $L \in [{}, {}]$, and cuts out a random patch of ${} \times {}$.",
+    r"The random $L \in [{}, {}]$ and the five scales are those of He et al.",
+)
+def test_the_crops_of_slide_34():
+    """A ramp over the image is as steep in the patch as the image is large."""
+    ramp = torch.linspace(0, 1, 30).expand(400, 1, 30, 30)
+    patches = RandomResizedCrop(224, short=(256, 480))(ramp, torch.Generator().manual_seed(0))
+    step = patches[:, 0, 0, 8:-8].diff(dim=1).amax(1)  # of the ramp, which has a step of 1/29 for each of its 30 pixels
+    short = 30 / 29 / step
+    low, high = short.min().item(), short.max().item()
+    assert 256 * 0.99 < low < 264 and 470 < high < 480 * 1.01
+    return 256, 480, *patches.shape[-2:], 256, 480
 
 
 @page.claim(r"With crops of {} at $L = {}$ there is little left to choose")
@@ -243,13 +264,13 @@ def test_the_digits_are_centered():
     assert high.float().mean() > 0.95
 
 
-@page.claim("With rotations by any angle, {} to {} of the sixes and nines (the median over the seeds, by the size of the set)")
+@page.claim("a 6 turned by {}° is a 9:", "With rotations by any angle, {} to {} of the sixes and nines (the median over the seeds, by the size of the set)")
 def test_the_six_and_the_nine():
     for name in study.CHANGES:
         swapped = on_digits("swapped", name)
         assert (swapped == 0).all() == (name != "any rotation")
     median = on_digits("swapped", "any rotation").median(0).values
-    return median.min(), median.max()
+    return 180, median.min(), median.max()
 
 
 # Mixtures
