@@ -9,7 +9,7 @@ import torch
 from course_lib.experiments.settings import whole_number
 from course_lib.formulas import augmentation as formulas
 from course_lib.formulas.augmentation.checks import check, check_range
-from course_lib.formulas.augmentation.geometry import affine, lens_distorted, places, sample
+from course_lib.formulas.augmentation.geometry import affine, lens_distorted, warp, warp_affine
 from course_lib.formulas.signature import Range
 
 Draws = dict[str, torch.Tensor]
@@ -127,7 +127,7 @@ class Augment:
     def changed(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """The images with the changes that were drawn: places first, then colors, a square cut out, and noise."""
         if draws.keys() & {*AFFINE, "k"}:
-            images = sample(images, *source_places(images, draws))
+            images = moved(images, draws)
         if "rows" in draws:
             images = formulas.shift(images, draws["rows"], draws["columns"])
         if "mirrored" in draws:
@@ -146,17 +146,14 @@ class Augment:
         return f"Augment({', '.join(picks + [f'{name}={x:g}' for name, x in self.strengths.items()])})"
 
 
-def source_places(images: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each output pixel comes from: the lens in front of all affine maps in one, whose matrix three points tell."""
-    x, y = places(images)
-    if "k" in draws:
-        H, W = images.shape[-2:]
-        x, y = lens_distorted(x, y, draws["k"][:, None, None], math.hypot(H, W) / 2)
-    given = [draws.get(name, torch.full_like(images[:, 0, 0, 0], still))[:, None] for name, still in AFFINE.items()]
-    points = torch.tensor([[0.0, 1, 0], [0, 0, 1]]).to(images)  # x, y
-    u, v = affine(*points, *given)  # (N, 3): where the center, and the places 1 to the right and 1 down, come from
-    (u0, ux, uy), (v0, vx, vy) = (z.T[:, :, None, None] for z in (u, v))
-    return (ux - u0) * x + ((uy - u0) * y + u0), (vx - v0) * x + ((vy - v0) * y + v0)
+def moved(images: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """One warp for all maps of places that were drawn: the lens in front of all the affine ones."""
+    still = torch.zeros_like(images[:, 0, 0, 0])  # (N,)
+    given = [draws.get(name, still + value) for name, value in AFFINE.items()]
+    if "k" not in draws:
+        return warp_affine(images, affine, *given)
+    radius = math.hypot(*images.shape[-2:]) / 2
+    return warp(images, lambda x, y, k, *rest: affine(*lens_distorted(x, y, k, radius), *rest), draws["k"], *given)
 
 
 class RandomResizedCrop:

@@ -142,6 +142,13 @@ def test_all_affine_maps_in_one_are_those_one_after_the_other(images):
         torch.testing.assert_close(*torch.broadcast_tensors(one, other))
 
 
+def test_the_short_cut_for_affine_maps_is_the_warp(images):
+    given = [each(*x) for x in ((1, 0, 2, 0), (0, -1, 1, 2), (0, 10, -20, 5), (1, 1.2, 0.8, 1.1), (1, 0.9, 1.3, 1), (0, 5, -10, 20))]  # fmt: skip
+    torch.testing.assert_close(
+        aug.warp_affine(images, geometry.affine, *given), aug.warp(images, geometry.affine, *given)
+    )
+
+
 def test_a_lens_keeps_the_center_and_bends_the_corners_most():
     x, y = each(0.0, 3.0, 4.0, -4.0), each(0.0, 0.0, 3.0, -3.0)
     for k in (0.2, -0.2):
@@ -328,6 +335,13 @@ def test_vmap_equals_a_loop(images, name):
     change = CHANGES[name]
     expected = torch.stack([change(x, v) for x, v in zip(both, u, strict=True)])
     torch.testing.assert_close(torch.vmap(change)(both, u), expected)
+
+
+@pytest.mark.parametrize("name", [name for name in CHANGES if name != "random_resized_crop"])  # it looks at its draws
+def test_it_stays_on_the_device_of_the_images(name):
+    """On the device "meta", which holds shapes alone: a tensor of another device in between is an error there, too."""
+    images, u = torch.empty(N, C, H, W, device="meta"), torch.empty(N, device="meta")
+    assert CHANGES[name](images, u).device.type == "meta"
 
 
 # Bad input

@@ -1,4 +1,4 @@
-"""Colors changed: noise, brightness, contrast, principal components (slide 35)."""
+"""Colors changed: noise, brightness, contrast, PCA (slides 31 and 35)."""
 
 import torch
 
@@ -38,7 +38,7 @@ def gray(images):
 
 def spread(images, mean, factor):
     """The pixels moved away from `mean` by the factor, cut off at 0 and 1."""
-    return (mean + factor * (images - mean)).clamp(0, 1)
+    return (factor * images + (1 - factor) * mean).clamp(0, 1)
 
 
 def contrast(images, factor):
@@ -49,7 +49,7 @@ def contrast(images, factor):
     adjust_contrast up to the rounding of LUMA.
     """
     check(images, factor=factor)
-    mean = gray(images).mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
+    mean = gray(images.mean(dim=(2, 3), keepdim=True))  # (N, 1, 1, 1)
     return spread(images, mean, factor.type_as(images)[:, None, None, None])
 
 

@@ -19,19 +19,19 @@ from course_lib.widgets.kit.traits import Hyper, Whole
 HEIGHT, WIDTH = 84, 112  # pixels: 28 KB in the page
 RADIUS = math.hypot(HEIGHT, WIDTH) / 2
 SLIDERS = {  # range, the value that changes nothing, symbol, label
-    "right": (Range(-56, 56), 0.0, "→", "shift, pixels"),
-    "down": (Range(-42, 42), 0.0, "↓", "shift, pixels"),
-    "degrees": (Range(-180, 180), 0.0, "∠", "rotate, degrees"),
+    "right": (Range(-56, 56), 0.0, "→", "translate"),
+    "down": (Range(-42, 42), 0.0, "↓", "translate"),
+    "degrees": (Range(-180, 180), 0.0, "∠", "rotate"),
     "factor": (Range(0.5, 3, "log"), 1.0, "×", "scale"),
     "stretch": (Range(0.5, 2, "log"), 1.0, "↔", "stretch"),
-    "shear": (Range(-45, 45), 0.0, "▱", "shear, degrees"),
+    "shear": (Range(-45, 45), 0.0, "▱", "shear"),
     "k": (Range(-0.3, 0.6), 0.0, "k", "lens"),
     "brightness": (Range(0.25, 4, "log"), 1.0, "☀", "brightness"),
     "contrast": (Range(0.25, 4, "log"), 1.0, "◐", "contrast"),
     "color1": (Range(-1, 1), 0.0, "z₁", "1st color"),
     "color2": (Range(-3, 3), 0.0, "z₂", "2nd color"),
     "noise": (Range(0, 0.4), 0.0, "σ", "noise"),
-    "cutout": (Range(0, 60), 0.0, "□", "cutout, pixels"),
+    "cutout": (Range(0, 60), 0.0, "□", "cutout"),
 }
 GROUPS = [["right", "down"], ["color1", "color2"]]  # drawn together, as one change
 

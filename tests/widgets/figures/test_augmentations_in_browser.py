@@ -73,7 +73,7 @@ def test_sliders_buttons_and_reset(show):
     figure.settle()
     assert there()["degrees"] == 30 and there()["shear"] == there()["mirrored"] == 0
     words = figure.host.locator("canvas").nth(1).get_attribute("aria-label")
-    assert "rotate, degrees 30." in words
+    assert "rotate 30." in words
 
 
 def test_a_redraw_is_quick(show):
