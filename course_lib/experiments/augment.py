@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from course_lib.experiments.settings import whole_number
+from course_lib.experiments.settings import number, whole_number
 from course_lib.formulas import augmentation as formulas
 from course_lib.formulas.augmentation.checks import check, check_range
 from course_lib.formulas.augmentation.geometry import affine, lens_distorted, warp, warp_affine
@@ -39,6 +39,15 @@ class Source:
         return torch.randn(shape, **self.like).to(self.images.device)
 
 
+class Probability(Range):
+    """A number from 0 to 1, both included."""
+
+    def check(self, name: str, value: float) -> None:
+        """Raise a ValueError that names the change if `value` is no probability."""
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is a probability and must lie between 0 and 1, got {value:g}.")
+
+
 @dataclass(frozen=True)
 class Kind:
     """A change that can be drawn: which strengths it may have, the draws of its parameters, and their values that change nothing."""
@@ -69,7 +78,7 @@ KINDS = {  # in the order in which they are applied
     "shear": Kind(Range(0.0, 60.0, at_least=0.0, below=90.0), lambda most, source: {"shear": most * source.spread()}, {"shear": 0}),
     "distort": Kind(Range(0.0, 0.3, at_least=0.0, below=1 / 3), lambda most, source: {"k": most * source.spread()}, {"k": 0}),
     "shift": Kind(_SIZE, _shifts, {"rows": 0, "columns": 0}),
-    "flip": Kind(Range(0.0, 1.0, at_least=0.0, below=1.0001), lambda p, source: {"mirrored": source.unit() < p}, {"mirrored": 0}),
+    "flip": Kind(Probability(0.0, 1.0), lambda p, source: {"mirrored": source.unit() < p}, {"mirrored": 0}),
     "brightness": Kind(_FACTOR, lambda most, source: {"brightness": source.factor(most)}, {"brightness": 1}),
     "contrast": Kind(_FACTOR, lambda most, source: {"contrast": source.factor(most)}, {"contrast": 1}),
     "pca": Kind(_SIZE, lambda sigma, source: {"color": sigma * source.normal(len(source.images), 3)}, {"color": 0}),
@@ -98,6 +107,7 @@ class Augment:
     def __init__(self, *, picks: int | None = None, colors: tuple | None = None, **strengths: float):
         if unknown := [name for name in strengths if name not in KINDS]:
             raise TypeError(f"There is no change `{unknown[0]}`. There are: {', '.join(KINDS)}.")
+        strengths = {name: number(name, strength) for name, strength in strengths.items()}
         for name, strength in strengths.items():
             KINDS[name].limits.check(name, strength)
         if "pca" in strengths and colors is None:

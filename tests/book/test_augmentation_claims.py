@@ -304,6 +304,27 @@ def test_mixtures():
 # What goes wrong
 
 
+class DrawnByTheDataSet(torch.utils.data.Dataset):
+    """Two numbers: one of a generator that the data set keeps, one of the global generator."""
+
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(0)
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return torch.rand(1, generator=self.generator), torch.rand(1)
+
+
+def test_workers_copy_the_generator_of_a_data_set():
+    """Two workers take every other batch: the same draws in both, and in each epoch again; the global ones differ."""
+    loader = torch.utils.data.DataLoader(DrawnByTheDataSet(), batch_size=1, num_workers=2)
+    first, second = (torch.cat([torch.cat(batch, 1) for batch in loader]) for _ in range(2))
+    assert torch.equal(first[0::2, 0], first[1::2, 0]) and torch.equal(first[:, 0], second[:, 0])
+    assert len({*first[:, 1].tolist(), *second[:, 1].tolist()}) == 8
+
+
 @page.claim("`uint8` images wrap around: {} + {} is 4.")
 def test_bytes_wrap_around():
     assert torch.tensor(250, dtype=torch.uint8) + torch.tensor(10, dtype=torch.uint8) == 4
