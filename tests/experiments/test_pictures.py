@@ -12,7 +12,7 @@ def test_each_image_stands_in_its_place(channels):
     images = torch.rand(5, channels, 4, 6, generator=torch.Generator().manual_seed(0))
     figure = pictures(images, [f"image {k}" for k in range(5)], columns=3)
     shown = [ax for ax in figure.axes if ax.images]
-    assert len(figure.axes) == 6 and [ax.get_title() for ax in shown] == [f"image {k}" for k in range(5)]
+    assert len(figure.axes) == 6 and [ax.get_title(loc="left") for ax in shown] == [f"image {k}" for k in range(5)]
     for ax, image in zip(shown, images, strict=True):
         drawn = torch.from_numpy(ax.images[0].get_array().filled())
         torch.testing.assert_close(drawn.reshape(4, 6, channels), image.movedim(0, -1))
