@@ -7,14 +7,18 @@ Usage: python -m benchmarks [--quick]
 
 import sys
 
-from benchmarks import build, cuda, map, page, peers, sweep
+from benchmarks import augmentation, build, cuda, map, page, peers, sweep
 from benchmarks.table import report
 
 
 def main() -> None:
     if unknown := set(sys.argv[1:]) - {"--quick"}:
         sys.exit(f"Unknown option {' '.join(sorted(unknown))}.\n{__doc__}")
-    measured = [sweep, peers, cuda, map, page] if "--quick" in sys.argv else [sweep, peers, cuda, map, build, page]
+    measured = (
+        [sweep, peers, augmentation, cuda, map, page]
+        if "--quick" in sys.argv
+        else [sweep, peers, augmentation, cuda, map, build, page]
+    )
     rows = []
     for module in measured:
         print(f"Measuring {module.__name__.removeprefix('benchmarks.')} …", file=sys.stderr)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from course_lib.experiments.settings import whole_number
+from course_lib.experiments.settings import number, whole_number
 from course_lib.formulas import augmentation as formulas
 from course_lib.formulas.augmentation.checks import check, check_range
-from course_lib.formulas.augmentation.geometry import affine, lens_distorted, places, sample
+from course_lib.formulas.augmentation.geometry import affine, lens_distorted, warp, warp_affine
 from course_lib.formulas.signature import Range
 
 Draws = dict[str, torch.Tensor]
@@ -37,6 +37,15 @@ class Source:
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal."""
         return torch.randn(shape, **self.like).to(self.images.device)
+
+
+class Probability(Range):
+    """A number from 0 to 1, both included."""
+
+    def check(self, name: str, value: float) -> None:
+        """Raise a ValueError that names the change if `value` is no probability."""
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is a probability and must lie between 0 and 1, got {value:g}.")
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ KINDS = {  # in the order in which they are applied
     "shear": Kind(Range(0.0, 60.0, at_least=0.0, below=90.0), lambda most, source: {"shear": most * source.spread()}, {"shear": 0}),
     "distort": Kind(Range(0.0, 0.3, at_least=0.0, below=1 / 3), lambda most, source: {"k": most * source.spread()}, {"k": 0}),
     "shift": Kind(_SIZE, _shifts, {"rows": 0, "columns": 0}),
-    "flip": Kind(Range(0.0, 1.0, at_least=0.0, below=1.0001), lambda p, source: {"mirrored": source.unit() < p}, {"mirrored": 0}),
+    "flip": Kind(Probability(0.0, 1.0), lambda p, source: {"mirrored": source.unit() < p}, {"mirrored": 0}),
     "brightness": Kind(_FACTOR, lambda most, source: {"brightness": source.factor(most)}, {"brightness": 1}),
     "contrast": Kind(_FACTOR, lambda most, source: {"contrast": source.factor(most)}, {"contrast": 1}),
     "pca": Kind(_SIZE, lambda sigma, source: {"color": sigma * source.normal(len(source.images), 3)}, {"color": 0}),
@@ -98,6 +107,7 @@ class Augment:
     def __init__(self, *, picks: int | None = None, colors: tuple | None = None, **strengths: float):
         if unknown := [name for name in strengths if name not in KINDS]:
             raise TypeError(f"There is no change `{unknown[0]}`. There are: {', '.join(KINDS)}.")
+        strengths = {name: number(name, strength) for name, strength in strengths.items()}
         for name, strength in strengths.items():
             KINDS[name].limits.check(name, strength)
         if "pca" in strengths and colors is None:
@@ -127,7 +137,7 @@ class Augment:
     def changed(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """The images with the changes that were drawn: places first, then colors, a square cut out, and noise."""
         if draws.keys() & {*AFFINE, "k"}:
-            images = sample(images, *source_places(images, draws))
+            images = moved(images, draws)
         if "rows" in draws:
             images = formulas.shift(images, draws["rows"], draws["columns"])
         if "mirrored" in draws:
@@ -146,17 +156,14 @@ class Augment:
         return f"Augment({', '.join(picks + [f'{name}={x:g}' for name, x in self.strengths.items()])})"
 
 
-def source_places(images: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each output pixel comes from: the lens in front of all affine maps in one, whose matrix three points tell."""
-    x, y = places(images)
-    if "k" in draws:
-        H, W = images.shape[-2:]
-        x, y = lens_distorted(x, y, draws["k"][:, None, None], math.hypot(H, W) / 2)
-    given = [draws.get(name, torch.full_like(images[:, 0, 0, 0], still))[:, None] for name, still in AFFINE.items()]
-    points = torch.tensor([[0.0, 1, 0], [0, 0, 1]]).to(images)  # x, y
-    u, v = affine(*points, *given)  # (N, 3): where the center, and the places 1 to the right and 1 down, come from
-    (u0, ux, uy), (v0, vx, vy) = (z.T[:, :, None, None] for z in (u, v))
-    return (ux - u0) * x + ((uy - u0) * y + u0), (vx - v0) * x + ((vy - v0) * y + v0)
+def moved(images: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """One warp for all maps of places that were drawn: the lens in front of all the affine ones."""
+    still = torch.zeros_like(images[:, 0, 0, 0])  # (N,)
+    given = [draws.get(name, still + value) for name, value in AFFINE.items()]
+    if "k" not in draws:
+        return warp_affine(images, affine, *given)
+    radius = math.hypot(*images.shape[-2:]) / 2
+    return warp(images, lambda x, y, k, *rest: affine(*lens_distorted(x, y, k, radius), *rest), draws["k"], *given)
 
 
 class RandomResizedCrop:

@@ -125,7 +125,9 @@ def test_random_resized_crops(images):
     [
         (lambda x: Augment(rotation=15), TypeError, "There is no change `rotation`. There are: translate, rotate, scale,"),
         (lambda x: Augment(scale=0.8), ValueError, "scale must be at least 1 and finite, got 0.8."),
-        (lambda x: Augment(flip=1.5), ValueError, "flip must be at least 0 and below"),
+        (lambda x: Augment(flip=1.5), ValueError, "flip is a probability and must lie between 0 and 1, got 1.5."),
+        (lambda x: Augment(rotate="15"), TypeError, "rotate must be a number"),
+        (lambda x: Augment(noise=float("nan")), ValueError, "noise must be at least 0 and finite, got nan."),
         (lambda x: Augment(pca=0.1), TypeError, "pca needs the components of the training set's colors: colors=color_pca(images)."),
         (lambda x: Augment(picks=3, rotate=15), ValueError, "picks must be a whole number from 1 to 1, got 3."),
         (lambda x: Augment(rotate=15)(x * 255), ValueError, "Pixels must lie between 0 and 1"),

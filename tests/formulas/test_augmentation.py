@@ -105,6 +105,16 @@ def test_half_a_pixel_is_the_mean_of_two():
     assert aug.translate(image, each(0), each(0.5)).flatten().tolist() == pytest.approx([0.5, 2, 5])
 
 
+def test_between_four_pixels(images):
+    x, y = each(1.25, 6.5), each(2.0, 0.75)  # from the corner's center
+    sampled = geometry.sample(images[:1], (x - (W - 1) / 2)[None, None], (y - (H - 1) / 2)[None, None])[
+        0, :, 0
+    ]  # (C, 2)
+    column, row = x.long(), y.long()
+    corners = [images[0][:, row + i, column + j] for i in (0, 1) for j in (0, 1)]
+    torch.testing.assert_close(geometry.bilinear(*corners, x - column, y - row), sampled)
+
+
 def test_every_image_has_its_own_parameter(images):
     degrees = each(0, 10, -20, 180)
     together = aug.rotate(images, degrees)
@@ -130,6 +140,13 @@ def test_all_affine_maps_in_one_are_those_one_after_the_other(images):
     steps = geometry.stretched(*geometry.scaled(*steps, factor), stretch)
     for one, other in zip(geometry.affine(x, y, *given), geometry.sheared(*steps, shear), strict=True):
         torch.testing.assert_close(*torch.broadcast_tensors(one, other))
+
+
+def test_the_short_cut_for_affine_maps_is_the_warp(images):
+    given = [each(*x) for x in ((1, 0, 2, 0), (0, -1, 1, 2), (0, 10, -20, 5), (1, 1.2, 0.8, 1.1), (1, 0.9, 1.3, 1), (0, 5, -10, 20))]  # fmt: skip
+    torch.testing.assert_close(
+        aug.warp_affine(images, geometry.affine, *given), aug.warp(images, geometry.affine, *given)
+    )
 
 
 def test_a_lens_keeps_the_center_and_bends_the_corners_most():
@@ -217,7 +234,7 @@ def test_the_principal_components_of_colors(images):
     variances, components = aug.color_pca(images)
     pixels = images.permute(0, 2, 3, 1).reshape(-1, 3)
     covariance = torch.cov(pixels.T)
-    assert (variances.diff() <= 0).all()
+    assert (variances.diff() <= 0).all() and (components.amax(0) == components.abs().amax(0)).all()
     torch.testing.assert_close(components @ variances.diag() @ components.T, covariance)
     _, s, vh = torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
     torch.testing.assert_close(variances, s**2 / (len(pixels) - 1))
@@ -320,6 +337,13 @@ def test_vmap_equals_a_loop(images, name):
     torch.testing.assert_close(torch.vmap(change)(both, u), expected)
 
 
+@pytest.mark.parametrize("name", [name for name in CHANGES if name != "random_resized_crop"])  # it looks at its draws
+def test_it_stays_on_the_device_of_the_images(name):
+    """On the device "meta", which holds shapes alone: a tensor of another device in between is an error there, too."""
+    images, u = torch.empty(N, C, H, W, device="meta"), torch.empty(N, device="meta")
+    assert CHANGES[name](images, u).device.type == "meta"
+
+
 # Bad input
 
 
@@ -332,7 +356,7 @@ def test_vmap_equals_a_loop(images, name):
         (lambda x: aug.rotate(x, each(1, 2)), ValueError, "degrees must have the shape (4,), one number for each image, got (2,)."),
         (lambda x: aug.rotate(x, 30), TypeError, "degrees must be a tensor of the shape (4,), one number for each image, got int."),
         (lambda x: aug.gaussian_noise(x, x[0], sigma=1), ValueError, "z must have the shape (4, 3, 7, 10), one number for each pixel, got (3, 7, 10)."),
-        (lambda x: aug.pca_jitter(x, x, each(1), each(1)), ValueError, "z must have the shape (4, 3), one number for each image and component, got"),
+        (lambda x: aug.pca_jitter(x, x, each(1), each(1)), ValueError, "z must have the shape (4, 3), one for each image and component, got"),
         (lambda x: aug.contrast(x[:, :2], each(1, 1, 1, 1)), ValueError, "Colors need images with 1 channel or 3 (red, green, blue), got 2."),
         (lambda x: aug.ten_crops(x, 8), ValueError, "A crop of 8 x 8 does not fit into images of 7 x 10: size must be 1 to 7."),
         (lambda x: aug.ten_crops(x, 0), ValueError, "size must be 1 to 7."),

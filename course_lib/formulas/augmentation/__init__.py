@@ -13,6 +13,7 @@ from course_lib.formulas.augmentation.geometry import (
     stretch,
     translate,
     warp,
+    warp_affine,
 )
 from course_lib.formulas.augmentation.mixing import cutmix, cutout, mixup
 
@@ -40,4 +41,5 @@ __all__ = [
     "ten_crops",
     "translate",
     "warp",
+    "warp_affine",
 ]

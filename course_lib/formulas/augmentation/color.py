@@ -1,4 +1,4 @@
-"""Colors changed: noise, brightness, contrast, principal components (slide 35)."""
+"""Colors changed: noise, brightness, contrast, PCA (slides 31 and 35)."""
 
 import torch
 
@@ -36,6 +36,11 @@ def gray(images):
     return sum(w * images[:, k : k + 1] for k, w in enumerate(weights))
 
 
+def spread(images, mean, factor):
+    """The pixels moved away from `mean` by the factor, cut off at 0 and 1."""
+    return (factor * images + (1 - factor) * mean).clamp(0, 1)
+
+
 def contrast(images, factor):
     """The pixels moved away from the image's mean gray, or toward it by a
     factor below 1, cut off at 0 and 1.
@@ -44,22 +49,23 @@ def contrast(images, factor):
     adjust_contrast up to the rounding of LUMA.
     """
     check(images, factor=factor)
-    mean = gray(images).mean(dim=(1, 2, 3), keepdim=True)  # (N, 1, 1, 1)
-    factor = factor.type_as(images)[:, None, None, None]
-    return (mean + factor * (images - mean)).clamp(0, 1)
+    mean = gray(images.mean(dim=(2, 3), keepdim=True))  # (N, 1, 1, 1)
+    return spread(images, mean, factor.type_as(images)[:, None, None, None])
 
 
 def color_pca(images):
     """The principal components of all pixels' colors.
 
     `images` is the training set, (N, 3, H, W). Returns the variances along
-    them, (3,), the largest first, and the components as columns, (3, 3).
+    them, (3,), the largest first, and the components as columns, (3, 3), each
+    with its largest entry above 0.
     Source: slide 35.
     """
     check(images)
     pixels = images.transpose(0, 1).flatten(1)  # (3, N H W)
     variances, components = torch.linalg.eigh(torch.cov(pixels))
-    return variances.flip(0), components.flip(1)
+    largest = components.gather(0, components.abs().argmax(0, keepdim=True))
+    return variances.flip(0), (components * largest.sign()).flip(1)
 
 
 def pca_jitter(images, z, variances, components, *, sigma=0.1):
@@ -72,6 +78,6 @@ def pca_jitter(images, z, variances, components, *, sigma=0.1):
     root: their offset depends on the unit of the pixels.
     """
     check(images)
-    shaped("z", z, (len(images), 3), "one number for each image and component")
+    shaped("z", z, (len(images), 3), "one for each image and component")
     offset = (sigma * z * variances.sqrt()) @ components.T  # (N, 3)
     return (images + offset.type_as(images)[:, :, None, None]).clamp(0, 1)

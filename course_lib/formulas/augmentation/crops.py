@@ -27,7 +27,8 @@ def random_resized_crop(images, short, u, v, *, size):
     H, W = images.shape[-2:]
     short, u, v = (d.type_as(images) for d in (short, u, v))
     ratio = short / min(H, W)  # of the resized image to the image
-    height, width = (torch.floor(short * side / min(H, W)) for side in (H, W))
+    height = torch.floor(short * H / min(H, W))
+    width = torch.floor(short * W / min(H, W))
     top = torch.floor(u * (height - size + 1))
     left = torch.floor(v * (width - size + 1))
     pixel = torch.arange(size).type_as(images) + 0.5  # centers
@@ -71,8 +72,8 @@ def ten_crops(images, size):
 def averaged(network, images, *, size, scales):
     """A network's probabilities, averaged over ten crops at each scale.
 
-    `network` makes logits (n, classes) of images (n, C, size, size); `scales`
-    are the lengths of the short side. Returns (N, classes). Source:
+    `network` makes logits (n, classes) of images (n, C, size, size);
+    `scales` are lengths of the short side. Returns (N, classes). Source:
     slide 34, scales (224, 256, 384, 480, 640) and size 224: 50 passes.
     """
     crops = [ten_crops(resize(images, short), size) for short in scales]

@@ -1,0 +1,124 @@
+"""What the page on live training lets its readers find: the figure's own run, over seeds."""
+
+import functools
+
+import torch
+
+from course_lib.experiments.data import digits
+from course_lib.experiments.live import LiveRun, augmented, outcome
+from course_lib.experiments.records import experiment
+
+TRAIN, VALIDATION = 1280, 512
+
+
+@functools.cache
+def data():
+    """The digits of the figure."""
+    return digits(TRAIN, VALIDATION, dtype=torch.float64)
+
+
+def run(seed: int, **settings) -> LiveRun:
+    """The figure's run with these settings."""
+    return LiveRun(data(), seed=seed, **settings)
+
+
+def followed(run: LiveRun, steps: int, every: int) -> dict[str, list[float]]:
+    """Train, and note after each `every` steps their mean loss, and the validation's loss and accuracy."""
+    reports = []
+    for _ in range(steps // every):
+        run.step(every)
+        reports.append(run.report())
+    return {name: [r[name] for r in reports] for name in ("loss", "val_loss", "accuracy")}
+
+
+@experiment(seeds=5, share={"rules": ("gradient_descent",), "rates": (1e-3, 1e-2)})
+def live_rates(
+    seed,
+    *,
+    rules=("gradient_descent", "momentum", "adagrad", "adam", "lion"),
+    rates=(1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e-4),
+    steps=300,
+):
+    """Validation losses after 300 steps: one for each rule and rate."""
+    losses = torch.empty(len(rules), len(rates))
+    for i, rule in enumerate(rules):
+        for j, lr in enumerate(rates):
+            trained = run(seed, rule=rule, hyper={"lr": lr})
+            trained.step(steps)
+            losses[i, j] = trained.report()["val_loss"]
+    return {"val_loss": losses}
+
+
+@experiment(seeds=5, share={"steps": 200})
+def live_drop(seed, *, steps=1500, at=1000, every=25, rates=(2.0, 0.2)):
+    """Gradient descent in batches of 8 at a large rate that falls to a tenth in mid-run: losses at each 25 steps."""
+    trained = run(seed, rule="gradient_descent", hyper={"lr": rates[0]}, batch=8)
+    before = followed(trained, min(at, steps), every)
+    trained.change(hyper={"lr": rates[1]})
+    after = followed(trained, max(0, steps - at), every)
+    return {name: before[name] + after[name] for name in ("loss", "val_loss")}
+
+
+@experiment(seeds=5, share={"batches": (256, 128)})
+def live_batches(seed, *, batches=(256, 128, 64, 32, 16, 8), epochs=10):
+    """Validation losses after ten passes over the digits: one for each batch size, by gradient descent at one rate."""
+    losses = []
+    for batch in batches:
+        trained = run(seed, rule="gradient_descent", hyper={"lr": 0.3}, batch=batch)
+        trained.step(epochs * TRAIN // batch)
+        losses.append(trained.report()["val_loss"])
+    return {"val_loss": losses}
+
+
+@experiment(seeds=5, share={"initializations": ("constant", "normal")})
+def live_beginnings(
+    seed,
+    *,
+    initializations=("constant", "normal", "pytorch_default", "xavier_uniform", "kaiming_normal", "orthogonal"),
+    steps=200,
+):
+    """Accuracies on validation digits after 200 steps of Adam: one for each initialization."""
+    accuracies = []
+    for name in initializations:
+        trained = run(seed, rule="adam", hyper={"lr": 0.003}, initialization=name)
+        trained.step(steps)
+        accuracies.append(trained.report()["accuracy"])
+    return {"accuracy": accuracies}
+
+
+@experiment(seeds=5, share={"shifts": (0,)})
+def live_shifts(seed, *, shifts=(0, 1, 2), steps=1500):
+    """Accuracies on validation digits as they are, and on all of them moved by up to a pixel, after training on moved ones."""
+    accuracies = {"as they are": [], "moved": []}
+    for shift in shifts:
+        trained = run(seed, rule="adam", hyper={"lr": 0.01}, shift=shift)
+        trained.step(steps)
+        accuracies["as they are"].append(trained.report()["accuracy"])
+        accuracies["moved"].append(accuracy_on_moved(trained))
+    return accuracies
+
+
+def accuracy_on_moved(trained: LiveRun) -> float:
+    """The accuracy on the validation digits, each moved by (down, right) in all nine ways of up to a pixel."""
+    x, y = trained.validation
+    right = []
+    for move in torch.cartesian_prod(torch.arange(-1.0, 2), torch.arange(-1.0, 2)).to(x):
+        down, across = (m.expand(len(x)) for m in move)
+        moved = augmented(x, down, across, torch.zeros_like(x), noise=0.0)
+        found = outcome(trained.weights, moved, y, count=len(x), activation=trained.activation)
+        right.append((found["probabilities"].argmax(1) == y).double().mean().item())
+    return sum(right) / len(right)
+
+
+@experiment(seeds=5, share={"steps": 100})
+def live_switch(seed, *, steps=600, at=300, every=10):
+    """Adam to the end, and Adam that hands over to momentum in mid-run with a small and with a large rate: losses."""
+    found = {}
+    for name, lr in (("adam", None), ("small", 0.03), ("large", 3.0)):
+        trained = run(seed, rule="adam", hyper={"lr": 0.003})
+        before = followed(trained, min(at, steps), every)
+        if lr is not None:
+            trained.change(rule="momentum", hyper={"lr": lr})
+        after = followed(trained, max(0, steps - at), every)
+        found[name] = before["val_loss"] + after["val_loss"]
+    return found
