@@ -1,7 +1,7 @@
 // Batches of indices: the ones that experiments/batches.py makes of the same seed.
 
 /** Numbers in [0, 1), the same as Python's: mulberry32. */
-function uniform(seed) {
+export function uniform(seed) {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
