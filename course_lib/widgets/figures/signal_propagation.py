@@ -38,14 +38,10 @@ HALVES = {
 STARTS = {  # name: its label, the weight as a function of the draw, both fans and the gain, and the gain it begins with
     "normal": ("N(0, σ²)", lambda z, n, m, g: initialization.normal(z, n, m, sigma=g), 1.0),
     "xavier_normal": ("Xavier", lambda z, n, m, g: initialization.xavier_normal(z, n, m, gain=g), 1.0),
-    "xavier_uniform": ("Xavier uniform", lambda u, n, m, g: initialization.xavier_uniform(u, n, m, gain=g), 1.0),
+    "xavier_uniform": ("Xavier U", lambda u, n, m, g: initialization.xavier_uniform(u, n, m, gain=g), 1.0),
     "kaiming_normal": ("Kaiming", lambda z, n, m, g: initialization.kaiming_normal(z, n, m, gain=g), math.sqrt(2)),
-    "kaiming_uniform": (
-        "Kaiming uniform",
-        lambda u, n, m, g: initialization.kaiming_uniform(u, n, m, gain=g),
-        math.sqrt(2),
-    ),
-    "pytorch_default": ("PyTorch's default", lambda u, n, m, g: g * initialization.pytorch_default(u, n, m), 1.0),
+    "kaiming_uniform": ("Kaiming U", lambda u, n, m, g: initialization.kaiming_uniform(u, n, m, gain=g), math.sqrt(2)),
+    "pytorch_default": ("PyTorch", lambda u, n, m, g: g * initialization.pytorch_default(u, n, m), 1.0),
 }
 UNIFORM = ("xavier_uniform", "kaiming_uniform", "pytorch_default")
 SETTINGS = ("activation", "initialization", "width", "depth", "gain", "seed")
