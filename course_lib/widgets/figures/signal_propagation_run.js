@@ -8,7 +8,11 @@ const traced = (code, name) => code[name] ?? layers[name];
 /** Standard normal draws from uniform ones, two from each two neighbors. */
 function normal(code, u) {
   const z = new Float64Array(u.length);
-  for (let k = 0; k < u.length; k += 2) [z[k], z[k + 1]] = code.normal_draws(u[k], u[k + 1]);
+  for (let k = 0; k < u.length; k += 2) {
+    const pair = code.normal_draws(u[k], u[k + 1]);
+    z[k] = pair[0];
+    z[k + 1] = pair[1];
+  }
   return z;
 }
 
@@ -18,7 +22,7 @@ function normal(code, u) {
  */
 export function draws(code, seed, width, examples) {
   const next = uniform(seed);
-  const block = (count) => Float64Array.from({ length: count }, next);
+  const block = (count) => each(new Float64Array(count), next);
   const x = normal(code, block(examples * width));
   const incoming = normal(code, block(examples * width));
   const u = [];
@@ -44,7 +48,11 @@ function product(f, values, W, width) {
   return result;
 }
 
-const meanSquare = (values) => values.reduce((total, v) => total + v * v, 0) / values.length;
+function meanSquare(values) {
+  let total = 0;
+  for (const v of values) total += v * v;
+  return total / values.length;
+}
 
 /** Signals up and gradients down: { post, gradients }, an array a layer, and { forward, backward }, their mean squares. */
 export function propagate(code, { x, incoming, weight }, spec, { activation, initialization, width, depth, gain }) {
@@ -61,8 +69,8 @@ export function propagate(code, { x, incoming, weight }, spec, { activation, ini
   const gradients = [];
   let down = incoming;
   for (let k = depth - 1; k >= 0; k--) {
-    const slopes = each(pre[k], code[`${activation}_slope`]);
-    gradients[k] = slopes.map((slope, i) => slope * down[i]);
+    gradients[k] = each(pre[k], code[`${activation}_slope`]);
+    for (let i = 0; i < down.length; i++) gradients[k][i] *= down[i];
     down = k > 0 ? product(layers[`backward_${width}`], gradients[k], weights[k], width) : null;
   }
   return { post, gradients, forward: pre.map(meanSquare), backward: gradients.map(meanSquare) };
