@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterable
 
 from course_lib.backends.loops import Dialect, statements, words
-from course_lib.backends.nests import Nests, room
 from course_lib.backends.program import Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
 from course_lib.backends.trace import trace
@@ -130,7 +129,7 @@ def training(name: str, training: Training) -> str:
         (*training.hyper, *training.weights, *constants, *arrays), taken=("t", *words((training.first, training.step)))
     )
     first, step = (
-        [line for nest in nests.nests for line in statements(nest, own, _dialect())]
+        [line for nest in nests.nests for line in statements(nest, own, loops_dialect())]
         for nests in (training.first, training.step)
     )
     made = training.weights | {k: shape for k, shape in arrays.items() if shape}
@@ -151,30 +150,10 @@ def training(name: str, training: Training) -> str:
     return _function(name, training.name, ["hyper", "steps", "bound"], lines)
 
 
-def arrays(name: str, nests: Nests) -> str:
-    """`export function name()`: makes a function of an object with the inputs by name, which returns an object with the results.
-
-    Arrays are Float64Array, or Int32Array for whole numbers that are looked up, row by row; what has the shape () is a number.
-    The arrays that it returns are written over by its next call.
-    """
-    made = nests.made
-    own = _identifiers((*nests.inputs, *nests.constants, *made), taken=("inputs", *words((nests,))))
-    lines = [
-        *(f"const {own[k]} = [{', '.join(map(_number, x.ravel().tolist()))}];" for k, x in nests.constants.items()),
-        *(f"const {own[k]} = new Float64Array({room(shape)});" for k, shape in made.items() if shape),
-        "return (inputs) => {",
-        *(f"  const {own[k]} = inputs[{_text(k)}];" for k in nests.inputs),
-        *(f"  let {own[k]} = 0;" for k, shape in made.items() if not shape),
-        *(f"  {line}" for nest in nests.nests for line in statements(nest, own, _dialect())),
-        f"  return {{ {', '.join(f'{_text(k)}: {own[k]}' for k in nests.outputs)} }};",
-        "};",
-    ]
-    return _function(name, name, [], lines)
-
-
-def _dialect() -> Dialect:
+def loops_dialect(lanes: bool = True) -> Dialect:
+    """How JavaScript writes loops; with `lanes` they are several times as long, and two or three times as fast."""
     reductions = {"sum": ("0", "{} += {};"), "max": ("-Infinity", "{0} = Math.max({0}, {1});")}
-    return Dialect("let", "let", "const", reductions, _Writer, lanes=True)
+    return Dialect("let", "let", "const", reductions, _Writer, lanes)
 
 
 class _Writer:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
+from typing import Any
 
 from course_lib.exercises.compare import show
 from course_lib.exercises.exercise import WIDTH, Verdict
@@ -26,9 +27,9 @@ class Suspect:
     """
 
     name: str
-    plant: Callable[[int], Run]
+    plant: Callable[[int], Any]
     alibi: str = ""
-    refutes: Callable[[Run], bool] | None = None
+    refutes: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Observation:
     """Something that is true of the recorded run, `seen(run)`, and just as true of the runs of the suspects in `fits`."""
 
     text: str
-    seen: Callable[[Run], bool]
+    seen: Callable[[Any], bool]
     fits: tuple[Suspect, ...] = ()
 
 
@@ -45,20 +46,27 @@ class Diagnosis:
 
     The function takes nothing and returns the letter of a suspect and the number of an observation. One suspect, without an
     alibi, is the culprit; one observation, which fits no other suspect, is the proof. A right answer is not repeated in the
-    message, as a notebook holds it for nbval to compare, where a reader would see it first.
+    message, as a notebook holds it for nbval to compare, where a reader would see it first. `read(name)` reads the record, a
+    Run if nothing else is said.
     """
 
-    def __init__(self, name: str, suspects: Sequence[Suspect], observations: Sequence[Observation]):
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        suspects: Sequence[Suspect],
+        observations: Sequence[Observation],
+        read: Callable[[str], Any] = Run.read,
+    ):
+        self.name, self.read = name, read
         self.suspects = dict(zip(ascii_uppercase, suspects))
         self.observations = dict(enumerate(observations, 1))
         (self.culprit,) = (letter for letter, suspect in self.suspects.items() if not suspect.alibi)
         (self.proof,) = (number for number, observation in self.observations.items() if not observation.fits)
 
     @property
-    def run(self) -> Run:
-        """The recorded run."""
-        return Run.read(self.name)
+    def run(self) -> Any:
+        """The recorded run, or whatever else `read` reads: a dataclass of tensors."""
+        return self.read(self.name)
 
     def question(self) -> None:
         """Print the suspects, with their letters, and the observations, with their numbers."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import torch
+
 SAMPLING = ("in sequence", "shuffled", "with replacement")
 
 
@@ -13,6 +15,16 @@ def uniform(seed: int) -> Iterator[float]:
         x = ((state ^ state >> 15) * (1 | state)) & 0xFFFFFFFF
         x ^= (x + ((x ^ x >> 7) * (61 | x))) & 0xFFFFFFFF
         yield (x ^ x >> 14) / 2**32
+
+
+def uniform_draws(seed: int, count: int) -> torch.Tensor:
+    """The first numbers of `uniform(seed)` at once: (count,) in float64."""
+    state = (
+        seed + 0x6D2B79F5 * torch.arange(1, count + 1)
+    ) & 0xFFFFFFFF  # below 2^32, so that a product's low half is right
+    x = ((state ^ state >> 15) * (1 | state)) & 0xFFFFFFFF
+    x = x ^ (x + ((x ^ x >> 7) * (61 | x))) & 0xFFFFFFFF
+    return (x ^ x >> 14).double() / 2**32
 
 
 def index_batches(N: int, B: int, sampling: str = "shuffled", seed: int = 0) -> Iterator[list[int]]:

@@ -18,7 +18,7 @@ from course_lib.experiments.number import Number
 from course_lib.experiments.settings import check_names, whole_number
 from course_lib.formulas.augmentation import gaussian_noise, shift
 from course_lib.formulas.catalog import RULES
-from course_lib.formulas.initialization import INITIALIZATIONS, nearer_orthogonal
+from course_lib.formulas.initialization import INITIALIZATIONS, nearer_orthogonal, normal_draws
 from course_lib.formulas.network import ACTIVATIONS, cross_entropies, logits, softmax
 from course_lib.formulas.schedules import SCHEDULES, warmup
 from course_lib.formulas.signature import signature, step
@@ -74,15 +74,15 @@ def outcome(weights: dict, x, y, *, count, activation: str) -> dict:
     return {"loss": cross_entropies(z, y).sum() / count, "probabilities": softmax(z)}
 
 
-def normal_draws(draws: Iterator[float], count: int) -> torch.Tensor:
-    """Standard normal draws, two uniform ones for each. Source: Box and Muller (1958)."""
+def drawn_normal(draws: Iterator[float], count: int) -> torch.Tensor:
+    """Standard normal draws, two uniform ones for each."""
     pairs = torch.tensor([[next(draws), next(draws)] for _ in range(count)], dtype=torch.float64).reshape(-1, 2)
     return normal_of(*pairs.unbind(1))
 
 
 def normal_of(u, v):
     """A standard normal number of two uniform ones in [0, 1)."""
-    return (-2 * torch.log(1 - u)).sqrt() * torch.cos(2 * math.pi * v)
+    return normal_draws(u, v)[0]
 
 
 def first_weights(name: str, sizes, seed: int) -> dict[str, torch.Tensor]:
@@ -97,7 +97,7 @@ def first_weights(name: str, sizes, seed: int) -> dict[str, torch.Tensor]:
         drawn = (
             torch.tensor([next(draws) for _ in range(count)], dtype=torch.float64)
             if takes_uniform(formula)
-            else normal_draws(draws, count)
+            else drawn_normal(draws, count)
         ).reshape(shape)
         weights[key] = orthogonalized(drawn) if name == "orthogonal" else formula(drawn, shape[1], shape[0])
     return weights
@@ -236,7 +236,7 @@ class LiveRun:
             return x, y
         moves = torch.tensor([math.floor((2 * s.shift + 1) * next(self.draws)) - s.shift for _ in range(2 * len(x))])
         down, right = moves.to(self.device, self.dtype).view(len(x), 2).unbind(1)
-        z = normal_draws(self.draws, x.numel()) if s.noise else torch.zeros(x.numel(), dtype=torch.float64)
+        z = drawn_normal(self.draws, x.numel()) if s.noise else torch.zeros(x.numel(), dtype=torch.float64)
         return augmented(x, down, right, z.to(self.device, self.dtype).view_as(x), noise=s.noise), y
 
     def report(self) -> dict:

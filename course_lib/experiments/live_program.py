@@ -5,6 +5,7 @@ import functools
 import torch
 
 from course_lib.backends import javascript
+from course_lib.backends.javascript_arrays import arrays
 from course_lib.backends.python_math import on_tensors
 from course_lib.backends.trace_nests import trace_nests, trace_nests_of_any_size
 from course_lib.experiments.live import (
@@ -51,7 +52,7 @@ def _pick(inputs: int, examples: int) -> str:
     def data(n):
         return {"pixels": (examples, inputs), "labels": torch.zeros(examples), "rows": torch.arange(n)}
 
-    return javascript.arrays("pick", trace_nests_of_any_size(pick, data, COUNT, max(BATCHES)))
+    return arrays("pick", trace_nests_of_any_size(pick, data, COUNT, max(BATCHES)))
 
 
 def _augment(inputs: int) -> str:
@@ -62,7 +63,7 @@ def _augment(inputs: int) -> str:
         moves = {name: torch.zeros(n, dtype=torch.float64) for name in ("down", "right")}
         return {"x": (n, inputs), "z": (n, inputs), "noise": ()} | moves
 
-    return javascript.arrays("augment", trace_nests_of_any_size(augment, batch, COUNT, max(BATCHES)))
+    return arrays("augment", trace_nests_of_any_size(augment, batch, COUNT, max(BATCHES)))
 
 
 def _batch(sizes: tuple[int, ...]):
@@ -76,7 +77,7 @@ def _gradient(sizes: tuple[int, ...], activation: str) -> str:
         return {"loss": loss} | {f"gradient of {k}": x for k, x in g.items()}
 
     nests = trace_nests_of_any_size(gradient, _batch(sizes), COUNT, max(BATCHES))
-    return javascript.arrays(f"gradient_{activation}", nests)
+    return arrays(f"gradient_{activation}", nests)
 
 
 def _outcome(sizes: tuple[int, ...], activation: str, validation: int) -> str:
@@ -85,7 +86,7 @@ def _outcome(sizes: tuple[int, ...], activation: str, validation: int) -> str:
         return outcome(w, a["x"], a["y"], count=a[COUNT], activation=activation)
 
     nests = trace_nests_of_any_size(validate, _batch(sizes), COUNT, validation)
-    return javascript.arrays(f"outcome_{activation}", nests)
+    return arrays(f"outcome_{activation}", nests)
 
 
 def _update(name: str, sizes: tuple[int, ...]) -> str:
@@ -102,7 +103,7 @@ def _update(name: str, sizes: tuple[int, ...]) -> str:
         return dict.fromkeys(("w", "g", *own.state), (n,)) | {"t": torch.tensor(3.0, dtype=torch.float64)} | hyper
 
     most = max(rows * columns for rows, columns in zip(sizes, sizes[1:], strict=False))
-    return javascript.arrays(f"update_{name}", trace_nests_of_any_size(update, vectors, COUNT, most))
+    return arrays(f"update_{name}", trace_nests_of_any_size(update, vectors, COUNT, most))
 
 
 def _rate(name: str) -> str:
@@ -121,4 +122,4 @@ def _first(name: str) -> str:
 
 def _nearer(name: str, shape: tuple[int, int]) -> str:
     nests = trace_nests(lambda a: {"nearer": nearer_orthogonal(a["x"])}, {"x": shape})
-    return javascript.arrays(f"nearer_{name}", nests)
+    return arrays(f"nearer_{name}", nests)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from course_lib.formulas.initialization import INITIALIZATIONS
-from course_lib.formulas.signal_propagation import (
+from course_lib.formulas.activations import (
     ACTIVATIONS,
     AROUND_ZERO,
     MEAN_SQUARES,
@@ -15,6 +14,7 @@ from course_lib.formulas.signal_propagation import (
     forward,
     forward_variance,
 )
+from course_lib.formulas.initialization import INITIALIZATIONS
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,12 @@ def leaky_gain(slope):
     return (2 / (1 + slope**2)) ** 0.5
 
 
+def normal_draws(u, v):
+    """Two standard normal draws from two uniform ones in [0, 1). Source: Box and Muller (1958)."""
+    radius = (-2 * torch.log1p(-u)) ** 0.5
+    return radius * torch.cos(2 * math.pi * v), radius * torch.sin(2 * math.pi * v)
+
+
 def constant(z, fan_in, fan_out, *, value=0.0):
     """All weights alike. Equals torch.nn.init.constant_. Source: slide 24's problem in its purest form."""
     return 0 * z + value

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from dataclasses import fields
 
 import pytest
 import torch
@@ -44,9 +45,11 @@ def test_there_is_one_in_each_of_the_first_two_parts():
 @pytest.mark.parametrize("check", DIAGNOSES)
 def test_the_recorded_run_is_the_culprits(check):
     again, recorded = runs(check, check.culprit)[0], check.run
-    for name in ("loss", "gradient", "step", "largest"):  # later steps magnify the rounding of another processor
-        torch.testing.assert_close(getattr(again, name)[:10], getattr(recorded, name)[:10], rtol=1e-3, atol=0)
-        assert len(getattr(again, name)) == len(getattr(recorded, name))
+    for field in fields(recorded):  # later steps magnify the rounding of another processor
+        ours, theirs = getattr(again, field.name), getattr(recorded, field.name)
+        of_a_histogram = ours.dim() == 2  # where rounding may move a value into the next bin
+        torch.testing.assert_close(ours[:10], theirs[:10], rtol=1e-3, atol=1e-3 * of_a_histogram)
+        assert len(ours) == len(theirs)
 
 
 @pytest.mark.parametrize("check", DIAGNOSES)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from course_lib.experiments.batches import SAMPLING, index_batches, uniform
+from course_lib.experiments.batches import SAMPLING, index_batches, uniform, uniform_draws
 
 
 def first(count, *arguments):
@@ -63,3 +63,8 @@ def test_the_generator_is_mulberry32():
 def test_what_makes_no_batch_is_named_at_once(arguments, message):
     with pytest.raises(ValueError, match=message):
         index_batches(*arguments)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 - 1])
+def test_draws_at_once_are_those_one_by_one(seed):
+    assert uniform_draws(seed, 500).tolist() == list(itertools.islice(uniform(seed), 500))

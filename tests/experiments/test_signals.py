@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from course_lib.experiments.signals import drawn, mean_squares, predicted, propagate
-from course_lib.formulas.signal_propagation import ACTIVATIONS
+from course_lib.formulas.activations import ACTIVATIONS
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -89,6 +89,17 @@ def test_kaimings_fan_out_is_the_fans_exchanged():
     torch.testing.assert_close(initialization.kaiming_normal(z, fan_out, fan_in), theirs)
 
 
+def test_uniform_draws_become_normal_ones():
+    u, v = torch.rand(2, 100_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = torch.cat(initialization.normal_draws(u, v))
+    for power, expected in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)):
+        found = z**power
+        assert abs(found.mean() - expected) < 5 * found.std() / math.sqrt(len(z))
+    a, b = initialization.normal_draws(u, v)
+    assert abs((a * b).mean()) < 5 / math.sqrt(len(u))  # the two are independent
+    assert torch.isfinite(torch.stack(initialization.normal_draws(*torch.zeros(2, 1)))).all()
+
+
 # Orthogonal matrices
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from course_lib.formulas import signal_propagation
+from course_lib.formulas import activations
+from course_lib.formulas.activations import ACTIVATIONS, AROUND_ZERO, MEAN_SQUARES
 from course_lib.formulas.initialization import LEAKY, leaky_gain
-from course_lib.formulas.signal_propagation import ACTIVATIONS, AROUND_ZERO, MEAN_SQUARES
 
 TWINS = {
     "linear": lambda y: y,
@@ -58,5 +58,5 @@ def test_near_zero_an_activation_is_its_tangent(name):
 @pytest.mark.parametrize("slope", [0.0, 0.01, 0.3])
 def test_the_gain_keeps_the_variance_of_a_leaky_network(slope):
     v = torch.tensor(2.5, dtype=torch.float64)
-    assert leaky_gain(slope) ** 2 * signal_propagation.leaky_square(v, slope) == pytest.approx(v)
-    assert leaky_gain(slope) ** 2 * signal_propagation.leaky_slope_square(v, slope) == pytest.approx(1.0)
+    assert leaky_gain(slope) ** 2 * activations.leaky_square(v, slope) == pytest.approx(v)
+    assert leaky_gain(slope) ** 2 * activations.leaky_slope_square(v, slope) == pytest.approx(1.0)

@@ -139,6 +139,16 @@ def linear_slope_square(variance):
     return 0 * variance + 1
 
 
+def sigmoid_tangent_square(variance):
+    """E[(1/2 + y/4)²], of the sigmoid's tangent at 0."""
+    return 0.25 + variance / 16
+
+
+def sigmoid_tangent_slope_square(variance):
+    """1/16."""
+    return 0 * variance + 1 / 16
+
+
 MEAN_SQUARES = {  # E[φ(y)²], E[φ'(y)²] of y ~ N(0, variance)
     "linear": (linear_square, linear_slope_square),
     "tanh": (tanh_square, tanh_slope_square),
@@ -149,7 +159,7 @@ MEAN_SQUARES = {  # E[φ(y)²], E[φ'(y)²] of y ~ N(0, variance)
 AROUND_ZERO = {  # the same where an activation is its tangent at 0: (φ(0)² + φ'(0)² v, φ'(0)²)
     **MEAN_SQUARES,
     "tanh": MEAN_SQUARES["linear"],
-    "sigmoid": (lambda v: 0.25 + v / 16, lambda v: 0 * v + 1 / 16),
+    "sigmoid": (sigmoid_tangent_square, sigmoid_tangent_slope_square),
 }
 
 
