@@ -118,3 +118,30 @@ def schedules_adamw(seed, *, rates=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), total=6
     grid = factors(list(made.values()), total)[:, :, None] * torch.tensor(rates)
     errors = train_noisy_digits(seed, "adamw", grid.flatten(1)[:steps].float(), every=every)
     return dict(zip(made, errors.unflatten(1, (len(made), len(rates))).movedim(1, 0)))
+
+
+def expected_loss(rates: torch.Tensor, *, start: float = 10.0, noise: float = 1.0) -> torch.Tensor:
+    """The mean of w²/2 before each step and after the last, of noisy descent on w²/2: w ← w - rate (w + noise z), z normal.
+
+    Exact: the mean of w shrinks by 1 - rate, its variance v becomes (1 - rate)² v + rate² noise². Shape (steps + 1,).
+    """
+    mean, variance, losses = start, 0.0, [start**2 / 2]
+    for rate in rates.tolist():
+        mean, variance = (1 - rate) * mean, (1 - rate) ** 2 * variance + (rate * noise) ** 2
+        losses.append((mean**2 + variance) / 2)
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def resumed_rates(make: Callable, steps: int = 10) -> tuple[float, float]:
+    """The rate after so many steps with a scheduler, and that of a run that is resumed there.
+
+    The resumed one loads the optimizer, makes its scheduler by `make(optimizer)`, and loads that.
+    """
+    optimizer, again = (torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1) for _ in range(2))
+    scheduler = make(optimizer)
+    for _ in range(steps):
+        optimizer.step()
+        scheduler.step()
+    again.load_state_dict(optimizer.state_dict())
+    make(again).load_state_dict(scheduler.state_dict())
+    return tuple(o.param_groups[0]["lr"] for o in (optimizer, again))

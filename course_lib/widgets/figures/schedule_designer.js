@@ -22,7 +22,7 @@ export const render = live({
     const numbers = headlines(side);
     const rows = sliders(side).map((row, k) => [spec.controls[k].name, row]);
     const buttons = make(side, "div", "cf-buttons");
-    const axes = choice(buttons, "Axis", ["linear", "log"], (axis) => put({ axis }), { text: "axis" });
+    const axes = choice(buttons, "Axis", ["linear", "log"], (axis) => put({ axis }));
     reset(side, buttons);
     write(root, "p", "cf-note cf-designer-note", "The same rates in PyTorch:");
     const text = make(root, "pre", "cf-code", { tabindex: 0, role: "region", "aria-label": "PyTorch's code" });

@@ -22,7 +22,8 @@ CALLS = {
     "one_cycle": (
         "OneCycleLR",
         "OneCycleLR(\n    optimizer, max_lr={lr}, total_steps={total}, pct_start={pct_start},\n"
-        "    div_factor={div_factor}, final_div_factor={final_div_factor})",
+        "    div_factor={div_factor}, final_div_factor={final_div_factor},\n"
+        "    cycle_momentum=False)",
     ),
     "inverse_square_root": ("LambdaLR", "LambdaLR(optimizer, lambda t: (1 + t / {timescale}) ** -0.5)"),
 }
