@@ -99,7 +99,8 @@ def cosine(t, *, lr: Rate = 0.1, total: Steps = 200, floor: Floor = 0.0):
 
 @of_steps
 def warm_restarts(
-    t, *, lr: Rate = 0.1, T_0: Steps = 10, T_mult: Times = 2, floor: Floor = 0.0
+    t, *, lr: Rate = 0.1,
+    T_0: Steps = 10, T_mult: Times = 2, floor: Floor = 0.0,
 ):
     """A cosine that begins again after T_0 steps, each time T_mult as long.
 
@@ -154,7 +155,7 @@ def inverse_square_root(t, *, lr: Rate = 0.1, timescale: Steps = 50):
 
 
 def warmup(schedule, steps, start=0.01):
-    """`schedule`, after `steps` steps on a straight line up to where it begins.
+    """`schedule`, after `steps` steps on a line up to where it begins.
 
     The line begins at the share `start` of that rate. The schedule begins
     afterward, with its own t = 0. Returns a function like `schedule`.

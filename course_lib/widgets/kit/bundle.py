@@ -17,8 +17,9 @@ _DEFAULT = re.compile(r"^export default ", re.M)
 
 @functools.cache
 def style() -> str:
-    """The style sheet of all figures, with every rule's color."""
-    return STYLE.read_text("utf8") + rule_colors()
+    """The style sheet of all figures: what they share, what one of them needs and has beside its script, every rule's color."""
+    sheets = [STYLE, *sorted((FOLDER / "figures").rglob("*.css"))]
+    return "\n".join([*(sheet.read_text("utf8") for sheet in sheets), rule_colors()])
 
 
 def scripts() -> dict[str, Path]:
