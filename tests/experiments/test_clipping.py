@@ -41,7 +41,9 @@ def test_the_direction_stays_over_the_groups_where_pytorch_called_for_each_turns
         torch.nn.utils.clip_grad_norm_(group["params"], 0.1)
 
     def cosine(net):
-        return torch.cosine_similarity(*(torch.cat([p.grad.flatten() for p in n.parameters() if p.grad is not None]) for n in (net, plain)), dim=0)
+        return torch.cosine_similarity(
+            *(torch.cat([p.grad.flatten() for p in n.parameters() if p.grad is not None]) for n in (net, plain)), dim=0
+        )
 
     assert cosine(ours) == pytest.approx(1, abs=1e-12) and cosine(each) < 0.99
 

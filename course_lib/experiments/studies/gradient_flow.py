@@ -1,7 +1,5 @@
 """What the chapter on gradient flow measures in deep networks: the gradient layer by layer, and what each remedy does to it."""
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -74,7 +72,7 @@ def gradients_by_layer(net: nn.Sequential, x: torch.Tensor, y: torch.Tensor) -> 
 
 
 @experiment(seeds=5)
-def gradient_flow_by_scale(seed, *, scales=(0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.3, 16.0), depth=20, width=100):
+def gradient_flow_by_scale(seed, *, scales=(0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.3), depth=20, width=64):
     """By how much a layer multiplies the gradient's norm on its way down, on the geometric average over the layers.
 
     For each activation, at each scale of the weights, whose deviation is scale/√fan_in.
@@ -120,8 +118,12 @@ def train(net: nn.Module, x, y, *, steps: int, batch: int, lr: float, seed: int,
     return torch.tensor(losses).view(-1, every).mean(1).tolist()
 
 
-def best(run: Callable, rates) -> tuple[list[float], float]:
-    """The curve with the lowest end, and its rate."""
-    curves = {rate: run(rate) for rate in rates}
-    rate = min(curves, key=lambda rate: curves[rate][-1] if curves[rate][-1] == curves[rate][-1] else float("inf"))
-    return curves[rate], rate
+@experiment(seeds=5, share={"networks": ("sigmoid",), "rates": (0.03, 0.3)})
+def gradient_flow_training(
+    seed, *, networks=NETWORKS, rates=(0.03, 0.3), depth=20, width=32, batch=64, steps=160, every=20
+):
+    """The training loss of the digits, on average over each 20 steps: a row for each network, in it one for each rate."""
+    x, y = standardized(seed, 1000)
+    run = {"steps": steps, "batch": batch, "every": every, "seed": seed}
+    losses = [[train(network(name, depth, width, seed), x, y, lr=lr, **run) for lr in rates] for name in networks]
+    return {"loss": losses}
