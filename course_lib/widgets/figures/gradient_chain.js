@@ -65,8 +65,8 @@ function walk(neuron, { a, weight, bias, depth }) {
 function gradientPlot(parent) {
   const margins = { height: 216, top: 22, right: 12, bottom: 36, left: 48 };
   const plot = linePlot(parent, {
-    title: "derivative of the output in …",
-    foot: "layers back from the output",
+    title: "gradient in each layer's output",
+    foot: "layers back",
     ...margins,
   });
   const dots = make(plot.inside, "g", "cf-chain-dots");
