@@ -1,6 +1,5 @@
 """Exercise: the backward pass of batch normalization, by hand."""
 
-
 from course_lib.exercises.cases import once, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.normalization import batch_norm_backward as reference

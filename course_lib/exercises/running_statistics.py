@@ -1,6 +1,5 @@
 """Exercise: the running statistics of batch normalization."""
 
-
 from course_lib.exercises.cases import once, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.normalization import running_statistics as reference
