@@ -61,18 +61,19 @@ class HardFirst(Sampler[int]):
     """Draws an example in proportion to its last loss to the power `sharpness`: 0 draws all alike (slide 39).
 
     Until `update(indices, losses)` reports an example's loss it counts as the largest one seen, so that each is soon tried;
-    no probability falls below `floor` times an equal share. Raises ValueError for a size, sharpness or floor outside its
+    no probability falls below `floor` times an equal share. The losses are looked at anew after every `refresh` draws; the
+    batch size is enough. Raises ValueError for a size, refresh, sharpness or floor outside its
     limits, and in update for losses that are negative or not finite.
     """
 
-    def __init__(self, examples: int, *, sharpness: float = 1.0, floor: float = 0.1, seed: int = 0):
-        if examples < 1 or not 0 <= sharpness < math.inf or not 0 <= floor <= 1:
+    def __init__(self, examples: int, *, sharpness: float = 1.0, floor: float = 0.1, refresh: int = 1, seed: int = 0):
+        if min(examples, refresh) < 1 or not 0 <= sharpness < math.inf or not 0 <= floor <= 1:
             raise ValueError(
-                f"HardFirst needs at least 1 example, a sharpness of at least 0 and a floor from 0 to 1, "
-                f"got {examples}, {sharpness} and {floor}."
+                f"HardFirst needs at least 1 example, a refresh from 1, a sharpness of at least 0 and a floor from 0 to 1, "
+                f"got {examples}, {refresh}, {sharpness} and {floor}."
             )
         self.losses = torch.full((examples,), math.nan, dtype=torch.float64)
-        self.sharpness, self.floor = sharpness, floor
+        self.sharpness, self.floor, self.refresh = sharpness, floor, refresh
         self.generator = torch.Generator().manual_seed(seed)
 
     def update(self, indices, losses) -> None:
@@ -94,8 +95,9 @@ class HardFirst(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """An epoch; each draw uses the losses that are known by then."""
-        for _ in range(len(self)):
-            yield int(torch.multinomial(self.probabilities, 1, generator=self.generator))
+        for k in range(0, len(self), self.refresh):
+            draws = min(self.refresh, len(self) - k)
+            yield from torch.multinomial(self.probabilities, draws, replacement=True, generator=self.generator).tolist()
 
     def __len__(self) -> int:
         return len(self.losses)

@@ -79,7 +79,9 @@ def test_an_empty_class_is_named(make):
         make([0.5, 1.0])
 
 
-@pytest.mark.parametrize("settings", [{"examples": 0}, {"sharpness": -1.0}, {"sharpness": math.nan}, {"floor": 1.5}])
+@pytest.mark.parametrize(
+    "settings", [{"examples": 0}, {"refresh": 0}, {"sharpness": -1.0}, {"sharpness": math.nan}, {"floor": 1.5}]
+)
 def test_limits_of_hard_first(settings):
     with pytest.raises(ValueError, match="HardFirst needs"):
         HardFirst(**{"examples": 5} | settings)

@@ -86,7 +86,9 @@ def test_the_hessian_is_that_of_the_loss():
     def loss(w):
         return (x @ w[:4] + w[4] - y).square().mean() / 2
 
-    torch.testing.assert_close(prepare.least_squares_hessian(x), torch.func.jacrev(torch.func.grad(loss))(torch.zeros(5).double()))
+    torch.testing.assert_close(
+        prepare.least_squares_hessian(x), torch.func.jacrev(torch.func.grad(loss))(torch.zeros(5).double())
+    )
 
 
 def test_condition_numbers():
