@@ -50,7 +50,7 @@ def live_rates(
 
 
 @experiment(seeds=5, share={"steps": 200})
-def live_drop(seed, *, steps=1500, at=1000, every=25, rates=(2.0, 0.2)):
+def live_drop(seed, *, steps=1500, at=1000, every=25, rates=(0.7, 0.07)):
     """Gradient descent in batches of 8 at a large rate that falls to a tenth in mid-run: losses at each 25 steps."""
     trained = run(seed, rule="gradient_descent", hyper={"lr": rates[0]}, batch=8)
     before = followed(trained, min(at, steps), every)
@@ -108,17 +108,3 @@ def accuracy_on_moved(trained: LiveRun) -> float:
         found = outcome(trained.weights, moved, y, count=len(x), activation=trained.activation)
         right.append((found["probabilities"].argmax(1) == y).double().mean().item())
     return sum(right) / len(right)
-
-
-@experiment(seeds=5, share={"steps": 100})
-def live_switch(seed, *, steps=600, at=300, every=10):
-    """Adam to the end, and Adam that hands over to momentum in mid-run with a small and with a large rate: losses."""
-    found = {}
-    for name, lr in (("adam", None), ("small", 0.03), ("large", 3.0)):
-        trained = run(seed, rule="adam", hyper={"lr": 0.003})
-        before = followed(trained, min(at, steps), every)
-        if lr is not None:
-            trained.change(rule="momentum", hyper={"lr": lr})
-        after = followed(trained, max(0, steps - at), every)
-        found[name] = before["val_loss"] + after["val_loss"]
-    return found
