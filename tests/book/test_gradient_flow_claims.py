@@ -196,6 +196,7 @@ def test_training():
     assert set_["depth"] == 20 and end["sigmoid"].min() > 2.25
     assert (end["tanh"] < end["ReLU, He"]).all() and (end["ReLU, batch norm"] < end["tanh"]).all()
     assert (end["sigmoid, residual"] < end["sigmoid, batch norm"]).all()
+    assert (record["loss"][:, set_["networks"].index("ReLU"), :, -1] > 2).all()
     flat = factor("ReLU, He").log().abs()
     assert (flat < factor("tanh").log().abs()).all()
     return (
