@@ -59,11 +59,12 @@ def augmented(x, down, right, z, *, noise):
     return gaussian_noise(shift(images, down, right), noises, sigma=noise).reshape(x.shape)
 
 
-def loss_and_gradient(weights: dict, x, y, *, count, activation: str) -> tuple[torch.Tensor, dict]:
-    """The mean cross entropy over `count` examples, and its gradient by the weights' names."""
+def loss_and_gradient(weights, x, y, *, count, activation):
+    """The mean cross entropy of `count` examples, and its gradient."""
+    function = ACTIVATIONS[activation]
 
     def loss(w):
-        return cross_entropies(logits(w, x, ACTIVATIONS[activation]), y).sum() / count
+        return cross_entropies(logits(w, x, function), y).sum() / count
 
     return loss(weights), grad(loss)(weights)
 

@@ -31,12 +31,12 @@ def followed(run: LiveRun, steps: int, every: int) -> dict[str, list[float]]:
     return {name: [r[name] for r in reports] for name in ("loss", "val_loss", "accuracy")}
 
 
-@experiment(seeds=5, share={"rules": ("gradient_descent",), "rates": (1e-3, 1e-2)})
+@experiment(seeds=5, share={"rules": ("gradient_descent",), "rates": (1e-4, 1e-3)})
 def live_rates(
     seed,
     *,
     rules=("gradient_descent", "momentum", "adagrad", "adam", "lion"),
-    rates=(1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e-4),
+    rates=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
     steps=300,
 ):
     """Validation losses after 300 steps: one for each rule and rate."""

@@ -27,7 +27,7 @@ export function samples(parent, { shown, side, labels, train, where }) {
     tiles.forEach(({ tile, picture, word }, k) => {
       const wrong = predictions[k] !== classes[k];
       right += !wrong;
-      word.textContent = wrong ? `${predictions[k]}, not ${classes[k]}` : String(predictions[k]);
+      word.textContent = wrong ? `${predictions[k]}≠${classes[k]}` : String(predictions[k]);
       tile.classList.toggle("cf-wrong", wrong);
       picture.style.opacity = wrong ? 1 : 0.4 + 0.6 * probabilities[k];
     });
