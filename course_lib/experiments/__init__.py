@@ -5,5 +5,6 @@ from course_lib.experiments.ensemble import train_ensemble
 from course_lib.experiments.optimizer import Optimizer
 from course_lib.experiments.records import recorded
 from course_lib.experiments.sweep import sweep
+from course_lib.experiments.training import train
 
-__all__ = ["Optimizer", "digits", "recorded", "sweep", "train_ensemble"]
+__all__ = ["Optimizer", "digits", "recorded", "sweep", "train", "train_ensemble"]
