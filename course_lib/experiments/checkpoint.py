@@ -25,7 +25,6 @@ class Checkpoint:
         optimizer = parts["optimizer"]
         self.settings = settings | {
             "optimizer": _name(optimizer),
-            "schedule": type(parts["scheduler"]).__name__,
             "parameters": [len(group["params"]) for group in optimizer.param_groups],
             "rates": [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups],
         }

@@ -18,7 +18,7 @@ from course_lib.experiments.data import Split
 from course_lib.experiments.environment import in_book
 from course_lib.experiments.history import History, Seen, gradient_norms, measure
 from course_lib.experiments.not_finite import likely_cause, norm_of_weights
-from course_lib.experiments.schedule import as_scheduler
+from course_lib.experiments.schedule import ScheduleLR, as_scheduler
 from course_lib.experiments.settings import number, whole_number
 from course_lib.formulas.gradients import clip_by_global_norm
 from course_lib.formulas.signature import signature
@@ -109,7 +109,7 @@ class _Loop:
 
     def checkpoint(self, path: str | Path, history: History, batch: int, seed: int) -> Checkpoint:
         settings = {"seed": seed, "batch": batch, "examples": len(self.data.x_train), "clip": self.clip}
-        settings["mixed_precision"] = str(self.half)
+        settings |= {"mixed_precision": str(self.half), "schedule": _described(self.scheduler)}
         parts = {"network": self.network, "scheduler": self.scheduler, "optimizer": self.optimizer}
         self.saved = Checkpoint(
             path, parts | {"scaler": self.scaler, "batches": self.batches}, self.draws, history, settings
@@ -214,3 +214,11 @@ def _scheduler(schedule, optimizer: torch.optim.Optimizer) -> LRScheduler | None
     if "lr" in signature(schedule, inputs=("t",)).hyper:
         return as_scheduler(schedule, optimizer)
     return LambdaLR(optimizer, schedule)
+
+
+def _described(scheduler: LRScheduler | None) -> str:
+    if not isinstance(scheduler, ScheduleLR):
+        return "none" if scheduler is None else type(scheduler).__name__
+    own = signature(scheduler.schedule, inputs=("t",))
+    hyper = own.hyper | scheduler.hyper
+    return f"{own.name}({', '.join(f'{name}={x:g}' for name, x in hyper.items() if name != 'lr')})"

@@ -160,7 +160,7 @@ OTHERS = {
     "rate": ({"make": partial(torch.optim.SGD, lr=0.1, momentum=0.9)}, "its rates was [0.05] and is [0.1] now"),
     "batch": ({"batch": 8}, "its batch was 16 and is 8 now"),
     "seed": ({"seed": 0}, "its seed was 2 and is 0 now"),
-    "schedule": ({"schedule": partial(cosine, total=9)}, "its schedule was NoneType and is ScheduleLR now"),
+    "schedule": ({"schedule": partial(cosine, total=9)}, "its schedule was none and is cosine(total=9, floor=0) now"),
 }
 
 
