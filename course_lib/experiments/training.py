@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -56,7 +57,8 @@ def train(
 
     Each epoch sees the examples in a new order, one torch.randperm; its last batch may be smaller. Order, augmentation and dropout
     follow from `seed`; the network begins as it is. After every `every` steps, an epoch if it is None, and after the last, the
-    history gets an entry, and `checkpoint` is written, if there is one: a file, from which the same call goes on, bit for bit.
+    history gets an entry, and `checkpoint` is written, if there is one: a file, from which the same call goes on, bit for bit
+    (on a GPU as far as its functions are deterministic). Interrupted, a training loses the steps since then alone.
 
     Raises FloatingPointError where loss or gradient is no number any more, with the step and the likely cause; ValueError for
     settings outside their limits, for a checkpoint of another training, and for a file that is none.
@@ -65,6 +67,8 @@ def train(
     data, batch = data.to(device), whole_number("batch", batch, 1, len(data.x_train))
     an_epoch = -(-len(data.x_train) // batch)  # steps, rounded up
     steps, every = _length(steps, epochs, an_epoch), whole_number("every", an_epoch if every is None else every, 1)
+    if clip is not None and not number("clip", clip) > 0:
+        raise ValueError(f"clip must be the largest norm, above 0, or None for any, got {clip!r}.")
     loop = _Loop(network, data, optimizer, _scheduler(schedule, optimizer), loss, _half(mixed_precision, device), clip)
     loop.begin(batch, seed, augment)
     history, seen = History(), Seen(device)
@@ -211,9 +215,13 @@ def _scheduler(schedule, optimizer: torch.optim.Optimizer) -> LRScheduler | None
         return schedule
     if not callable(schedule):
         raise TypeError(f"schedule must be a function of t or a scheduler of PyTorch, got {type(schedule).__name__}.")
+    if isinstance(schedule, partial) and not schedule.args:  # its settings are checked, as if they were handed over
+        schedule, given = schedule.func, schedule.keywords
+    else:
+        given = {}
     if "lr" in signature(schedule, inputs=("t",)).hyper:
-        return as_scheduler(schedule, optimizer)
-    return LambdaLR(optimizer, schedule)
+        return as_scheduler(schedule, optimizer, **given)
+    return LambdaLR(optimizer, partial(schedule, **given))
 
 
 def _described(scheduler: LRScheduler | None) -> str:

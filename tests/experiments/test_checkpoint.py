@@ -90,6 +90,22 @@ def test_goes_on_bit_for_bit(data, tmp_path, kind, at):
     assert same(again[1], whole[1]) and same(again[2], whole[2])
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("half", [False, torch.bfloat16, torch.float16], ids=str)
+def test_goes_on_bit_for_bit_on_a_gpu(data, tmp_path, half, monkeypatch):
+    """With its own generators, of dropout and of augmentation; convolutions add up in the same order each time."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    on_gpu = lambda path, augment=AUGMENT: go_on(data, path, net().to("cuda"), augment=augment, mixed_precision=half)
+    whole, path = on_gpu(tmp_path / "whole.pt"), tmp_path / "interrupted.pt"
+    with pytest.raises(KeyboardInterrupt):
+        on_gpu(path, interrupted(8))
+    torch.rand(3, device="cuda")
+    again = on_gpu(path)
+    assert vars(again[0]) == vars(whole[0])
+    assert same(again[1], whole[1]) and same(again[2], whole[2])
+    assert next(iter(again[1].values())).is_cuda
+
+
 def test_goes_on_with_the_same_objects(data, tmp_path):
     """As in a notebook, whose cell is run again after an interruption."""
     path, network = tmp_path / "x.pt", net()
