@@ -1,4 +1,4 @@
-"""Mini-batches of indices: in sequence, shuffled or drawn; the same ones in Python and in the page."""
+"""Mini-batches of indices: in sequence, shuffled or drawn; the same ones in Python and in the page. For large data, as tensors."""
 
 from collections.abc import Iterator
 
@@ -56,3 +56,27 @@ def _shuffle(order: list[int], draws: Iterator[float]) -> None:
     for k in range(len(order) - 1, 0, -1):
         j = int(next(draws) * (k + 1))
         order[k], order[j] = order[j], order[k]
+
+
+class Batches:
+    """Tensors of indices, each epoch in a new order, one torch.randperm; it can be saved between any two, and goes on from there."""
+
+    def __init__(self, examples: int, batch: int, seed: int):
+        self.examples, self.batch, self.taken = examples, batch, 0
+        self.generator, self.rest = torch.Generator().manual_seed(seed), []
+
+    def next(self) -> torch.Tensor:
+        """The next batch; the last one of an epoch may be smaller."""
+        if not self.rest:
+            self.rest = [*torch.randperm(self.examples, generator=self.generator).split(self.batch)]
+        self.taken += 1
+        return self.rest.pop(0)
+
+    def state_dict(self) -> dict:
+        """How many were taken, what the epoch has left, and where the generator is."""
+        return {"taken": self.taken, "rest": [x.clone() for x in self.rest], "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on where another one was saved."""
+        self.taken, self.rest = state["taken"], [*state["rest"]]
+        self.generator.set_state(state["generator"])

@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs x of shape (N, n) and their classes y of shape (N,), apart for training, validation and test."""
+    """Inputs x, (N, n) or images (N, C, H, W), and their classes y, (N,), apart for training, validation and test."""
 
     x_train: torch.Tensor
     y_train: torch.Tensor
@@ -16,6 +16,10 @@ class Split:
     y_val: torch.Tensor
     x_test: torch.Tensor
     y_test: torch.Tensor
+
+    def to(self, device) -> "Split":
+        """The same data on this device; what lies there already is not copied."""
+        return Split(**{name: x.to(device) for name, x in vars(self).items()})
 
 
 def digits(train: int = 1000, val: int = 400, *, seed: int = 0, dtype=torch.float32, device=None) -> Split:

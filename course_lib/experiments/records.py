@@ -131,7 +131,7 @@ class Experiment:
         begin = time.perf_counter()
         runs = [self(seed, **settings) for seed in chosen]
         outcomes = {k: torch.stack([run[k] for run in runs]).nan_to_num(nan=math.inf, posinf=math.inf) for k in runs[0]}
-        made = _provenance(time.perf_counter() - begin)
+        made = provenance(time.perf_counter() - begin)
         return Record(self.name, chosen, self.measured_settings(**settings), made, outcomes)
 
 
@@ -198,7 +198,7 @@ def _seeds(seeds: int | Iterable[int]) -> list[int]:
     return list(range(whole_number("seeds", seeds, 1)))
 
 
-def _provenance(seconds: float) -> dict:
+def provenance(seconds: float) -> dict:
     """When, with what and on what a record was made."""
     machine = f"{platform.system()} {platform.machine()}"
     versions = {"torch": torch.__version__, "python": platform.python_version()}
