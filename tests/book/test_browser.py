@@ -1,5 +1,6 @@
 """The built pages in a browser, as a reader has them: from a server and from the disk, light and dark, wide and narrow."""
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,19 @@ def reading(request, open_shared_page, address, built_book):
     return Reading(visit, color, payloads((built_book / f"{name}.html").read_text()))
 
 
+@functools.cache
+def run(rule, surface, start: tuple, steps: int, **hyper: float) -> torch.Tensor:
+    """The path of one run, (steps + 1, 2), computed once for all readers and tests that meet this setting."""
+    return sweep(rule, surface, start, steps, **hyper)[:, 0]
+
+
+@functools.cache
+def rates(**hyper: float) -> tuple[float, float]:
+    """What a RateMap predicts and measures at this setting, computed once likewise."""
+    there = RateMap(**hyper)
+    return there.predicted_rate, there.measured_rate
+
+
 def hyper(figure: Shown, payload: dict) -> dict[str, float]:
     """The setting that a figure shows: beside the sliders, and for what has none in the page."""
     sliders = {control["name"] for control in payload["state"]["spec"]["controls"]}
@@ -69,8 +83,9 @@ def hyper(figure: Shown, payload: dict) -> dict[str, float]:
     return {name: figure.value(name) if name in sliders else payload["state"][name] for name in names}
 
 
-def start(figure: Shown) -> list[float]:
-    return [float(x) for x in re.findall(r"-?[\d.]+", figure.ring.get_attribute("aria-valuetext").replace("−", "-"))]
+def start(figure: Shown) -> tuple[float, ...]:
+    text = figure.ring.get_attribute("aria-valuetext").replace("−", "-")
+    return tuple(float(x) for x in re.findall(r"-?[\d.]+", text))
 
 
 def assert_descent(figure: Shown, payload: dict):
@@ -80,15 +95,15 @@ def assert_descent(figure: Shown, payload: dict):
         (s for s in SURFACES.values() if state["spec"]["title"].endswith(f" on {label(s.formula.__name__)}")), None
     )
     drawn, results = figure.paths(state["spec"]["domain"]), figure.results()
-    for path, run in zip(drawn, state["spec"]["runs"], strict=True):
-        rule = next((rule for name, rule in RULES.items() if label(name) == run["label"]), None)
+    for path, of in zip(drawn, state["spec"]["runs"], strict=True):
+        rule = next((rule for name, rule in RULES.items() if label(name) == of["label"]), None)
         if not (rule and surface):
             continue  # a reader's own, which the page alone knows
         own = {k: v for k, v in setting.items() if k in rule.__kwdefaults__}
         there = {k: v for k, v in setting.items() if k in (surface.formula.__kwdefaults__ or {})}
-        computed = sweep(rule, surface.formula, start(figure), state["steps"], **own, **there)[:, 0]
+        computed = run(rule, surface.formula, start(figure), state["steps"], **own, **there)
         assert path == pytest.approx(computed[: len(path)].float(), abs=0.06 * figure.pixel(state["spec"]["domain"]))
-        number, when = results[run["label"]]
+        number, when = results[of["label"]]
         if number != "diverged":
             assert len(path) == state["steps"] + 1
             assert number == shown(surface.formula(computed[-1], **there).item())
@@ -98,8 +113,7 @@ def assert_descent(figure: Shown, payload: dict):
 
 def assert_rate_map(figure: Shown, payload: dict):
     """The two rates are those that Python computes for the setting that the figure shows."""
-    there = RateMap(**hyper(figure, payload))
-    predicted, measured = shown(there.predicted_rate), shown(there.measured_rate)
+    predicted, measured = map(shown, rates(**hyper(figure, payload)))
     assert any(f"measured {measured}, predicted {predicted}" in alt for alt in figure.alt())
 
 
@@ -112,8 +126,8 @@ def assert_map(figure: Shown, payload: dict):
     at = [float(part.split()[-1].replace("−", "-")) for part in figure.ring.get_attribute("aria-valuetext").split(",")]
     chosen = dict(zip((axis["name"] for axis in spec["axes"]), at, strict=True))
     setting = hyper(figure, payload) | {name: x for name, x in chosen.items() if name in spec["hyper"]}
-    begin = [chosen.get(f"w{k}", w) for k, w in enumerate(state["start"])]
-    path = sweep(rule, surface.formula, begin, steps, **setting)[:, 0]
+    begin = tuple(chosen.get(f"w{k}", w) for k, w in enumerate(state["start"]))
+    path = run(rule, surface.formula, begin, steps, **setting)
     (drawn,) = figure.paths(spec["domain"])
     assert drawn == pytest.approx(path[: len(drawn)], abs=0.06 * figure.pixel(spec["domain"]))
     there = {k: v for k, v in setting.items() if k in (surface.formula.__kwdefaults__ or {})}

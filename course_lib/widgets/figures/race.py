@@ -161,6 +161,8 @@ class Race(Figure):
 
     def _runs(self, name: str, rates: Sequence[float] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """(steps to the goal, loss above the minimum at the end) for each rate."""
+        if not _has_rate(self._rules[name]):
+            rates = None  # it has one run, whatever is asked
         key = (name, rates and tuple(rates), self.surface, tuple(self.start), self.steps, self.goal)
         if key not in self._known:
             self._known[key] = self._sweep(name, rates)

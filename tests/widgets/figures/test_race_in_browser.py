@@ -29,6 +29,14 @@ def race(**options):
 
 
 @pytest.fixture(scope="module")
+def fig():
+    """The figure that the tests open, made once: what they do to it stays in their page."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_BOOK", "1")
+        return race()
+
+
+@pytest.fixture(scope="module")
 def computed():
     """One figure for all tests to ask: it remembers what it has computed."""
     return race()
@@ -86,8 +94,8 @@ def test_it_shows_what_sweep_computes(show, mode, computed):
         assert_shown(figure, computed)
 
 
-def test_tuning_turns_the_order_around(show, computed):
-    (figure,) = show(race()).figures
+def test_tuning_turns_the_order_around(show, fig, computed):
+    (figure,) = show(fig).figures
     before = [row[0] for row in standings(rest(figure))]
     figure.host.get_by_role("button", name="tuned").click()
     after = [row[0] for row in standings(rest(figure))]
@@ -97,10 +105,10 @@ def test_tuning_turns_the_order_around(show, computed):
     assert_shown(figure, computed)
 
 
-def test_sliders_chips_and_reset(show, computed):
-    (figure,) = show(race()).figures
+def test_sliders_chips_and_reset(show, fig, computed):
+    (figure,) = show(fig).figures
     start = get(rest(figure), "surface", "mode", "chosen", "start", "steps", "goal")
-    figure.move("steps", 0.2)
+    figure.move("steps", 0.05)
     figure.move("goal", 0.3)
     assert_shown(figure, computed)
     figure.host.get_by_role("button", name="Lion").click()
@@ -118,8 +126,8 @@ def test_sliders_chips_and_reset(show, computed):
     assert_shown(figure, computed)
 
 
-def test_the_ring_moves_the_start(show, computed):
-    (figure,) = show(race()).figures
+def test_the_ring_moves_the_start(show, fig, computed):
+    (figure,) = show(fig).figures
     rest(figure)
     x, y = (
         figure.ring.first.locator(".cf-ring").bounding_box()["x"] + 8,
@@ -143,8 +151,7 @@ def press(figure, row: int, column: int):
     return rest(figure)
 
 
-def test_a_cell_shows_its_run_alone(show):
-    fig = race()
+def test_a_cell_shows_its_run_alone(show, fig):
     (figure,) = show(fig).figures
     rest(figure)
     curves = figure.host.locator(".cf-loss-plot .cf-path")
@@ -167,8 +174,8 @@ def test_a_cell_shows_its_run_alone(show):
     assert get(figure, "picked")["picked"] == []
 
 
-def test_the_cell_by_keys(show):
-    (figure,) = show(race()).figures
+def test_the_cell_by_keys(show, fig):
+    (figure,) = show(fig).figures
     cell = rest(figure).host.locator(".cf-cell")
     cell.press("ArrowRight")
     rule, column = get(figure, "picked")["picked"]
@@ -186,8 +193,8 @@ def test_the_cell_by_keys(show):
     assert get(rest(figure), "picked")["picked"] == []
 
 
-def test_keys_and_buttons_faster_than_frames_all_count(show):
-    (figure,) = show(race()).figures
+def test_keys_and_buttons_faster_than_frames_all_count(show, fig):
+    (figure,) = show(fig).figures
     cell = rest(figure).host.locator(".cf-cell")
     cell.press("ArrowRight")
     _, column = get(rest(figure), "picked")["picked"]
@@ -201,16 +208,16 @@ def test_keys_and_buttons_faster_than_frames_all_count(show):
     ]
 
 
-def test_the_scrubber_shows_the_race_at_a_step(show):
-    (figure,) = show(race()).figures
+def test_the_scrubber_shows_the_race_at_a_step(show, fig):
+    (figure,) = show(fig).figures
     rest(figure)
     lengths = "nodes => nodes.map((n) => (n.getAttribute('d').match(/L/g) || []).length)"
     figure.move("step", 0.1)
     assert figure.host.locator(".cf-contour-plot .cf-path").evaluate_all(lengths) == [15] * 6
 
 
-def test_a_change_from_python_moves_the_figure(show, computed):
-    (figure,) = show(race()).figures
+def test_a_change_from_python_moves_the_figure(show, fig, computed):
+    (figure,) = show(fig).figures
     rest(figure)
     figure.page.evaluate(
         "models[0].set('surface', 'rosenbrock'); models[0].set('start', [0.5, 2]); models[0].set('mode', 'tuned')"
@@ -218,8 +225,9 @@ def test_a_change_from_python_moves_the_figure(show, computed):
     assert_shown(figure, computed)
 
 
-def test_the_map_keeps_its_picture_while_the_next_one_is_computed(show):
-    (figure,) = show(race(steps=2000)).figures
+def test_the_map_keeps_its_picture_while_the_next_one_is_computed(show, fig):
+    (figure,) = show(fig).figures
+    figure.page.evaluate("models[0].set('steps', 2000)")
     rest(figure)
     least = figure.page.evaluate(
         """async () => {
@@ -235,9 +243,9 @@ def test_the_map_keeps_its_picture_while_the_next_one_is_computed(show):
     assert least == 4 * len(RATES) + 2
 
 
-def test_nothing_jumps_and_a_phone_is_wide_enough(show):
+def test_nothing_jumps_and_a_phone_is_wide_enough(show, fig):
     for width in (900, 390):
-        (figure,) = show(race(), viewport={"width": width, "height": 1400}).figures
+        (figure,) = show(fig, viewport={"width": width, "height": 1400}).figures
         box = "node => JSON.stringify([...node.querySelectorAll('.cf-contour-plot, .cf-loss-plot, .cf-race-map, label, button')].map((n) => { const b = n.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }))"
         before = rest(figure).host.evaluate(box)
         for act in (
