@@ -25,9 +25,14 @@ NOTES = {
     "page": "The map is computed slowly, with few pixels.",
 }
 
-_READ = """(box) => { const { floats, columns, rows } = box.state.picture, bytes = new Uint8Array(floats.buffer);
-  let text = ""; for (let k = 0; k < bytes.length; k += 8192) text += String.fromCharCode(...bytes.subarray(k, k + 8192));
+_TEXT = """let text = "";
+  for (let k = 0; k < bytes.length; k += 8192) text += String.fromCharCode(...bytes.subarray(k, k + 8192));
   return [btoa(text), columns, rows]; }"""
+_READ = "(box) => { const { floats, columns, rows } = box.state.picture, bytes = new Uint8Array(floats.buffer);" + _TEXT
+_READ_COLORS = (
+    "(c) => { const [columns, rows] = [c.width, c.height];"
+    "const bytes = c.getContext('2d').getImageData(0, 0, columns, rows).data;" + _TEXT
+)
 
 
 def plot(figure: Shown) -> Locator:
@@ -58,10 +63,9 @@ def results(figure: Shown) -> tuple[torch.Tensor, ...]:
 
 def colors(figure: Shown) -> torch.Tensor:
     """The red, green, blue and opacity of each pixel, (rows, columns, 4), in the order of `results`."""
-    data, columns, rows = figure.host.locator("canvas").evaluate(
-        "(c) => [Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data), c.width, c.height]"
-    )
-    return torch.tensor(data).reshape(rows, columns, 4).flip(0)
+    text, columns, rows = figure.host.locator("canvas").evaluate(_READ_COLORS)
+    values = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
+    return torch.from_numpy(values.astype(np.int64)).reshape(rows, columns, 4).flip(0)
 
 
 def traits(figure: Shown, *names: str) -> list:
