@@ -194,7 +194,7 @@ def test_a_change_from_python_moves_the_figure(show_map):
 
 
 def test_a_range_that_is_none_is_said(show_map):
-    figure = show_map(MAPS["two rates"](), **SMALL)
+    figure = show_map(MAPS["one hidden unit"](), **SMALL)
     note = figure.host.locator(".cf-map-note")
     for bounds, words in {
         (2, 2): "is empty: from 2 to 2.",
@@ -230,7 +230,7 @@ def test_it_says_what_it_shows(show_map):
 
 
 def test_the_keyboard_reaches_everything(show_map):
-    figure = show_map(MAPS["two rates"](), **SMALL)
+    figure = show_map(MAPS["one hidden unit"](), **SMALL)
     reached = []
     for _ in range(7):
         figure.page.keyboard.press("Tab")
@@ -244,21 +244,24 @@ def test_the_keyboard_reaches_everything(show_map):
 
 @pytest.mark.parametrize("width", [900, 390])
 def test_nothing_jumps_and_a_phone_is_wide_enough(show_map, width):
-    figure = show_map(Trainability(steps=20), viewport={"width": width, "height": 1000})
+    figure = show_map(Trainability(width=1, seed=1, steps=20), viewport={"width": width, "height": 1000})
     box = "node => JSON.stringify([...node.querySelectorAll('svg, canvas, label, button, .cf-result, .cf-map-legend')].map((n) => { const b = n.getBoundingClientRect(); return [b.x, b.y, b.width, b.height].map(Math.round); }))"
     before = figure.host.evaluate(box)
     for slider, places in {"scale": (0, 0.4, 1), "steps": (0.03, 0.01)}.items():
         for place in places:
             assert figure.move(slider, place).host.evaluate(box) == before, f"{slider} at {place}, {width} px wide"
+    said = set()
     for rates in ((500, 500), (0.05, 0.05), (1.2345, 0.0777)):
         figure.page.evaluate("([a, b]) => { models[0].set('lr_1', a); models[0].set('lr_2', b); }", rates)
-        assert figure.settle().host.evaluate(box) == before, f"the ring at {rates}, {width} px wide"
+        said.add(figure.settle().host.locator(".cf-result").inner_text())
+        assert figure.host.evaluate(box) == before, f"the ring at {rates}, {width} px wide"
+    assert len(said) == 3 and any("diverges" in words for words in said)
     assert figure.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_dark_page(show_map):
     """The colors of the map mean the same; words and axes follow the theme."""
-    figure = show_map(Trainability(steps=20), **SMALL)
+    figure = show_map(MAPS["one hidden unit"](), **SMALL)
     color = "node => getComputedStyle(node).getPropertyValue('--cf-rule-momentum')"
     light = figure.host.locator(".cf-trained").evaluate(color)
     figure.page.evaluate("document.documentElement.dataset.theme = 'dark'")
