@@ -227,7 +227,6 @@ def wrong(network, **settings):
         ({"schedule": 0.1}, TypeError, "schedule must be a function of t .*, got float"),
         ({"optimizer": SGD(nn.Linear(2, 2).parameters())}, ValueError, "of this very network"),
     ],
-    ids=str,
 )
 def test_wrong_settings_are_told_in_a_sentence(data, settings, error, said):
     with pytest.raises(error, match=said):
