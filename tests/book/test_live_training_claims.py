@@ -169,6 +169,33 @@ def test_with_a_shift_the_training_loss_lies_above():
     assert losses["loss"][-1] > losses["val_loss"][-1]
 
 
+# A recording
+
+
+@page.claim(
+    "real runs of {} steps, {} seeds each", "Adam at a rate of {}, thirty times that of the other runs: seed {}, then seed {}.",
+    "With seed {} the network learns, noisily, and ends at {}%. With seeds {} and {} the two curves",
+    "the loss stays at {}, and the accuracy at guessing.", "The other four runs end at {} to {}%.",
+)
+def test_the_recording():
+    record = recorded("convolutions_on_digits")
+    k = record.settings["runs"].index("Adam, rate of 0.1")
+    alive, *dead = 100 * record["accuracy"][:, k, -1]
+    assert all(x < 15 for x in dead) and (record["norms"][1:, k, 2:, :2] == 0).all()
+    assert (record["norms"][:, k, :, 2] > 0).all() and (record["norms"][0, k] > 0).all()
+    others = 100 * record["accuracy"][:, [j for j in range(5) if j != k], -1]
+    settings = record.settings["steps"], len(record.seeds), 0.1, 0, 1
+    return *settings, 0, alive.item(), 1, 2, record["loss"][1:, k, -1].mean().item(), others.min(), others.max()
+
+
+@page.claim("cost more than {} times as much a step")
+def test_what_convolutions_cost():
+    dense = 64 * 32 + 32 * 10  # multiplications of an example, forward
+    both = 64 * 9 * 8 + 64 * 9 * 8 * 16 + 256 * 10
+    assert 30 < both / dense < 40
+    return 30
+
+
 # In a notebook, and the tasks
 
 

@@ -1,12 +1,20 @@
 """What the page on live training lets its readers find: the figure's own run, over seeds."""
 
 import functools
+from dataclasses import replace
+from functools import partial
 
 import torch
+from torch import nn
 
-from course_lib.experiments.data import digits
+from course_lib.experiments.augment import Augment
+from course_lib.experiments.data import Split, digits
 from course_lib.experiments.live import LiveRun, augmented, outcome
+from course_lib.experiments.optimizer import Optimizer
 from course_lib.experiments.records import experiment
+from course_lib.experiments.training import train
+from course_lib.formulas.catalog import RULES
+from course_lib.formulas.schedules import cosine
 
 TRAIN, VALIDATION = 1280, 512
 
@@ -108,3 +116,58 @@ def accuracy_on_moved(trained: LiveRun) -> float:
         found = outcome(trained.weights, moved, y, count=len(x), activation=trained.activation)
         right.append((found["probabilities"].argmax(1) == y).double().mean().item())
     return sum(right) / len(right)
+
+
+# A network too large for a page: what TrainingReplay shows
+
+RUNS = {
+    "momentum": ("sgd", {"lr": 0.05, "momentum": 0.9}, None, 0),
+    "Adam": ("adam", {"lr": 0.003}, None, 0),
+    "Adam, cosine": ("adam", {"lr": 0.003}, cosine, 0),
+    "Adam, digits shifted": ("adam", {"lr": 0.003}, None, 1),
+    "Adam, rate of 0.1": ("adam", {"lr": 0.1}, None, 0),
+}
+
+
+def convolutions(seed: int) -> nn.Sequential:
+    """Two convolutions of 3 x 3, with 8 and 16 maps, and a linear layer: 10 logits of images (N, 1, 8, 8)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        first, second = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+        return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(256, 10))
+
+
+@experiment(seeds=3, share={"runs": ("momentum",)})
+def convolutions_on_digits(seed, *, runs=tuple(RUNS), steps=300, every=10):
+    """What training did at each 10 steps, in each run: losses, accuracy, rate, and the norm of each layer's gradient."""
+    split = images(digits(TRAIN, VALIDATION))
+    found = {name: [] for name in ("loss", "val_loss", "accuracy", "rate", "norms")}
+    for name in runs:
+        rule, hyper, schedule, shift = RUNS[name]
+        network = convolutions(seed)
+        optimizer = Optimizer(network.parameters(), RULES[rule], **hyper)
+        falling = None if schedule is None else partial(schedule, total=steps)
+        augment = Augment(shift=shift) if shift else None
+        history = train(
+            network,
+            split,
+            optimizer,
+            falling,
+            steps=steps,
+            batch=32,
+            seed=seed,
+            every=every,
+            augment=augment,
+            progress=False,
+        )
+        norms = torch.tensor([*history.gradient_norm.values()]).T
+        values = history.train_loss, history.val_loss, history.val_accuracy, history.rate, norms.tolist()
+        for outcomes, value in zip(found.values(), values, strict=True):
+            outcomes.append(value)
+    return found
+
+
+def images(split: Split) -> Split:
+    """The same digits as images, (N, 1, 8, 8)."""
+    shaped = {name: getattr(split, name).reshape(-1, 1, 8, 8) for name in ("x_train", "x_val", "x_test")}
+    return replace(split, **shaped)
