@@ -26,6 +26,7 @@ from course_lib.formulas.signature import signature, step
 SIDE = 8  # pixels
 BATCHES = (8, 16, 32, 64, 128, 256)
 ORTHOGONAL_STEPS = 40  # of Newton and Schulz, from Gaussian draws
+SHORTEST = 20  # steps of a schedule, so that none of its parts is shorter than a step
 BELOW_ROOT_3 = 0.9  # how large the largest singular value is made at first
 CHOICES = {"rule": RULES, "schedule": SCHEDULES, "initialization": INITIALIZATIONS, "activation": ACTIVATIONS}
 
@@ -144,7 +145,7 @@ class Settings:
         if self.batch not in BATCHES:
             raise ValueError(f"batch must be one of {', '.join(map(str, BATCHES))}, got {self.batch!r}.")
         for name, low, high in (
-            ("total", 1, 10**6),
+            ("total", SHORTEST, 10**6),
             ("warm", 0, 10**6),
             ("shift", 0, SIDE - 1),
             ("seed", 0, 2**32 - 1),

@@ -111,6 +111,13 @@ def test_a_schedule_has_done_its_work_by_its_total(name):
     assert scheduled_rate(5, lr=1.0, total=700, name=name, warm=100) < 0.1
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_shortest_schedule_is_one(data, name):
+    run = LiveRun(data, SIZES, schedule=name, total=20, hyper={"lr": 1e-3})
+    rates = [(run.rate, run.step())[0] for _ in range(22)]
+    assert all(0 <= rate <= 1e-3 * (1 + 1e-12) for rate in rates)
+
+
 @pytest.mark.parametrize("shape", [(32, 64), (10, 32), (8, 8), (40, 5)])
 def test_orthogonal_weights_are_orthogonal(shape):
     z = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -127,6 +134,7 @@ def test_orthogonal_weights_are_orthogonal(shape):
         ({"schedule": "cos"}, "schedule must be one of constant, .* got 'cos'"),
         ({"noise": -1.0}, "noise must be at least 0 and finite, got -1.0"),
         ({"shift": 9}, "shift must be .* 7, got 9"),
+        ({"total": 19}, "total must be .*20.* got 19"),
         ({"hyper": {"lr": -1.0}}, "adam's lr must be at least 0 and finite, got -1.0"),
     ],
 )

@@ -15,6 +15,7 @@ from course_lib.experiments.live import (
     BATCHES,
     BELOW_ROOT_3,
     ORTHOGONAL_STEPS,
+    SHORTEST,
     SIDE,
     LiveRun,
     Settings,
@@ -66,7 +67,7 @@ class LiveTraining(Figure):
     hyper = traitlets.Dict().tag(sync=True)
     batch = traitlets.Int().tag(sync=True)
     schedule = Choice(SCHEDULES)
-    total = Whole(1, 10**6)
+    total = Whole(SHORTEST, 10**6)
     warm = Whole(0, 10**6)
     shift = Whole(0, SIDE - 1)
     noise = Hyper(low=0.0, high=10.0)
