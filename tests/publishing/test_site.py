@@ -17,7 +17,9 @@ def test_the_wheel_is_small_and_whole_and_its_sources_are_left_alone(tmp_path):
     before = set(ROOT.iterdir())
     wheel = build_wheel(tmp_path)
     assert set(ROOT.iterdir()) == before
-    assert wheel.stat().st_size < 1024 * 1024  # a third of it are the records that pages draw
+    assert (
+        wheel.stat().st_size < 1.5 * 1024**2
+    )  # a third of it are the records that pages draw: Part III has half as many again
     names = zipfile.ZipFile(wheel).namelist()
     modules = {f"{path.relative_to(ROOT)}" for path in (ROOT / "course_lib").rglob("*.py")}
     assert modules <= set(names)
