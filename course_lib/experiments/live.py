@@ -222,7 +222,8 @@ class LiveRun:
     def _step(self) -> None:
         s, (x, y) = self.settings, self._batch()
         loss, self.gradient = loss_and_gradient(self.weights, x, y, count=len(x), activation=self.activation)
-        hyper = {k: Number(v) for k, v in (s.hyper if self.rate is None else s.hyper | {"lr": self.rate}).items()}
+        rate = self.rate
+        hyper = {k: Number(v) for k, v in (s.hyper if rate is None else s.hyper | {"lr": rate}).items()}
         self.t, self.t_rule = self.t + 1, self.t_rule + 1
         rule = on_tensors(RULES[s.rule])
         for k, w in self.weights.items():

@@ -167,7 +167,7 @@ TRAIN = """async ([text, setup, cases, steps]) => {
 }"""
 CASES = {
     **{f"by {name}": [{"rule": name}] for name in RULES},
-    **{f"{name}, at first": [{"initialization": name, "rule": "sgdw"}] for name in INITIALIZATIONS if name != "constant"},
+    **{f"{name}, at first": [{"initialization": name, "rule": "sgdw"}] for name in INITIALIZATIONS},
     **{f"{name} schedule": [{"schedule": name, "total": 90, "warm": 10}] for name in SCHEDULES},
     **{name: [{"activation": name, "initialization": "kaiming_normal"}] for name in ACTIVATIONS},
     **{f"batches of {n}": [{"batch": n, "seed": 5}] for n in (8, 16, 64, 128, 256)},

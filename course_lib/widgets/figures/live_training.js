@@ -59,10 +59,18 @@ export const render = live({
     });
     const watching = onScreen(root, (seen) => spec.where === "page" && follow(seen));
     let seen = true;
+    let going = false;
 
     function follow(now) {
       seen = now;
-      if (model.get("running")) engine?.order({ do: now ? "start" : "pause" });
+      drive(); // at once: a hidden page draws no frame
+    }
+
+    /** Train while the reader wants it and sees it. */
+    function drive() {
+      const go = model.get("running") && seen;
+      if (engine && go !== going) engine.order({ do: go ? "start" : "pause" });
+      going = engine ? go : false;
     }
 
     onEnd(() => {
@@ -80,8 +88,7 @@ export const render = live({
         told = text;
         engine.order({ settings: settings() });
       }
-      if (engine && now.running && seen) engine.order({ do: "start" });
-      if (engine && !now.running) engine.order({ do: "pause" });
+      drive();
       controls.draw(now);
       buttons.draw(now, last);
       if (!last) return;

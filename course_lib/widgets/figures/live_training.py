@@ -205,10 +205,11 @@ class LiveTraining(Figure):
         {"step": self.step, "reset": self.reset, "report": self._tell}[content["do"]]()
 
     def _tell(self) -> None:
-        self._report = self._run.report()
-        if self.comm is not None:
-            shown = {k: self._report[k][:SHOWN] for k in ("predictions", "probabilities")}
-            self.send({"report": _plain(self._report | shown) | {"lost": self._lost, "speed": self._speed}})
+        if self.comm is None:
+            return
+        report = self.report
+        shown = {k: report[k][:SHOWN] for k in ("predictions", "probabilities")}
+        self.send({"report": _plain(report | shown) | {"lost": self._lost, "speed": self._speed}})
 
     @property
     def report(self) -> dict:

@@ -18,14 +18,9 @@ export function trainingRun(code, draws, { digits, shapes, states, side, orthogo
   const augment = code.augment();
   const made = {};
   const make = (name) => (made[name] ??= code[name]()); // each has working arrays of its own
-  const judged = range(train, validation);
   const run = { change, reset, step, report, weights: {}, t: 0 };
   let settings = first;
   let memory, uses, next, draw, activation, gradient, sum, count;
-
-  function range(from, length) {
-    return Int32Array.from({ length }, (_, k) => from + k);
-  }
 
   function change(now) {
     const old = settings;
@@ -164,7 +159,7 @@ export function trainingRun(code, draws, { digits, shapes, states, side, orthogo
     return {
       x: pixels.subarray(train * inputs, (train + validation) * inputs),
       y: labels.subarray(train, train + validation),
-      count: judged.length,
+      count: validation,
     };
   }
 
