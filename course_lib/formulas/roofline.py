@@ -64,20 +64,39 @@ def balance(*, peak, bandwidth):
     return peak / bandwidth
 
 
+def least(a, b):
+    """The smaller of two numbers, or of two tensors element by element.
+
+    To rounding at the size of the larger one.
+    """
+    return (a + b - abs(a - b)) / 2
+
+
+def greatest(a, b):
+    """The larger of two numbers, or of two tensors element by element."""
+    return (a + b + abs(a - b)) / 2
+
+
 def attainable(intensity, *, peak, bandwidth):
     """Operations a second that a processor can reach: the roofline.
 
-    Source: Williams, Waterman and Patterson (2009). It is
-    min(peak, intensity x bandwidth).
+    Source: Williams, Waterman and Patterson (2009).
     """
-    moving = intensity * bandwidth
-    return (peak + moving - abs(peak - moving)) / 2
+    return least(peak, intensity * bandwidth)
 
 
 def layer_seconds(operations, moved, *, peak, bandwidth, launch=0.0):
     """Seconds of a layer: the start of its kernel, then what takes longer.
 
-    Equals launch + operations / attainable(intensity).
+    Without a start it equals operations / attainable(intensity).
     """
-    computing, moving = operations / peak, moved / bandwidth
-    return launch + (computing + moving + abs(computing - moving)) / 2
+    return launch + greatest(operations / peak, moved / bandwidth)
+
+
+def peak_rate(cores, clock, *, each=2):
+    """Operations a second of so many cores at `clock` ticks a second.
+
+    `each` are a core's operations in a tick: 2 for a GPU's core, which
+    multiplies and adds in one; 16 for a CPU's that does so with 8 numbers.
+    """
+    return cores * clock * each

@@ -26,7 +26,8 @@ def training_days(forward, *, images, epochs, rate):
 
 def reached_share(forward, *, images, epochs, days, peak):
     """The share of `peak` at which a training takes so many days."""
-    return training_days(forward, images=images, epochs=epochs, rate=peak) / days
+    at_peak = training_days(forward, images=images, epochs=epochs, rate=peak)
+    return at_peak / days
 
 
 def training_bytes(parameters, activations, batch, *, states=1, each=FLOAT32):
@@ -44,5 +45,5 @@ def largest_batch(memory, parameters, activations, *, states=1, each=FLOAT32):
 
     A fraction, to be rounded down; negative where not even the weights fit.
     """
-    left = memory - training_bytes(parameters, activations, 0, states=states, each=each)
-    return left / activations
+    fixed = training_bytes(parameters, 0, 0, states=states, each=each)
+    return (memory - fixed) / activations
