@@ -153,6 +153,25 @@ def largest_stable_rate(delay, curvature):
     return 2 / curvature * torch.sin(math.pi / (2 * (2 * delay + 1)))
 
 
+def checkpoint_interval(save, between_failures):
+    """The time between two checkpoints that loses least, √(2 save m).
+
+    `save` is what one takes, m the mean time between two failures of *any*
+    machine: that of one machine over n. All in one unit; save much less than
+    m. Source: Young (1974).
+    """
+    return (2 * save * between_failures) ** 0.5
+
+
+def lost_share(interval, save, between_failures):
+    """What saving and repeating takes, as a share of the time.
+
+    After a failure half an interval is repeated on average. Source: Young
+    (1974), to first order.
+    """
+    return save / interval + interval / (2 * between_failures)
+
+
 TIMES = {
     "constant": constant_time, "uniform": uniform_time, "exponential": exponential_time,
     "lognormal": lognormal_time, "Pareto": pareto_time,

@@ -115,3 +115,14 @@ def test_a_stale_descent_is_stable_below_the_rate_and_not_above(delay, h):
         return torch.linalg.eigvals(matrix).abs().max().item()
 
     assert longest(0.999 * bound) < 1 < longest(1.001 * bound)
+
+
+def test_the_checkpoint_interval_loses_least():
+    """Against the exact time for a piece of work between exponential failures, m (exp((interval + save)/m) - 1)."""
+    save, m = 1.0, 2000.0
+    intervals = torch.linspace(5, 400, 3951, dtype=torch.float64)
+    exact = m * torch.expm1((intervals + save) / m) / intervals - 1
+    best = stragglers.checkpoint_interval(save, m)
+    assert best == pytest.approx(intervals[exact.argmin()].item(), rel=0.02)
+    assert intervals[stragglers.lost_share(intervals, save, m).argmin()] == pytest.approx(best, abs=0.1)
+    assert stragglers.lost_share(best, save, m) == pytest.approx(exact.min().item(), rel=0.05)
