@@ -72,7 +72,8 @@ def uniform_slowest(n, dropped=0, *, spread):
 def exponential_slowest(n, dropped=0, *, spread):
     """1 - spread + spread H_n: the first of n arrives after 1/n, and so on.
 
-    With the slowest `dropped` left out, H_n - H_dropped. Source: Rényi (1953).
+    With the `dropped` slowest left out, H_n - H_dropped.
+    Source: Rényi (1953).
     """
     return 1 - spread + spread * (harmonic(n) - harmonic(dropped + 0 * n))
 

@@ -23,8 +23,8 @@ FILE = "checkpoint.pt"
 def join() -> None:
     """Meet the other ranks that torchrun has started.
 
-    From PyTorch 2.4 on, torchrun keeps one store for all attempts, and after a restart the ranks would read there the addresses of the
-    dead (PyTorch's issue 135712). On one machine the attempt's number keeps the attempts apart. On several machines it may differ
+    torchrun keeps one store for all attempts, and after a restart the ranks may read there the addresses of the dead
+    (PyTorch's issue 135712). On one machine the attempt's number keeps the attempts apart. On several machines it may differ
     from one to the other: set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun, and each attempt gets a store of its own.
     """
     given = os.environ

@@ -1,6 +1,6 @@
 // Stragglers: the lanes of n machines over some steps, and the speed-up over n by the traced formulas.
 import { button, choice, headline } from "../kit/controls.js";
-import { make, show, showChosen, write } from "../kit/kit.js";
+import { make, set, show, showChosen, write } from "../kit/kit.js";
 import { linePlot, through } from "../kit/line_plot.js";
 import { live } from "../kit/live.js";
 import { counted, drawnTimes, lanes, leftOut } from "./stragglers_run.js";
@@ -23,6 +23,7 @@ export const render = live({
     const key = make(main, "p", "cf-note cf-stragglers-key");
     for (const [kind, word] of Object.entries(WORDS)) write(key, "span", `cf-key-${kind}`, word);
     const curve = linePlot(main, { title: "speed-up", foot: "machines n", height: 190, bottom: 38 });
+    const labels = curveLabels(curve, spec.modes);
     const numbers = headlines(side);
     const rows = Object.fromEntries(sliders(side).map((row, k) => [spec.controls[k].name, row]));
     const buttons = make(side, "div", "cf-buttons");
@@ -50,7 +51,7 @@ export const render = live({
         last: last(now, slowest(n, 0, spread)),
       });
       work.draw(() => drawLanes(work, lanes(times, now, WINDOW), n));
-      curve.draw(() => drawCurves(curve, speedUp, now, spec.most));
+      curve.draw(() => labels(drawCurves(curve, speedUp, now, spec.most)));
       const setting = `${n} machines, ${spec.modes[mode]}${mode === "backup" ? `, without waiting for ${k}` : ""}`;
       work.say(`The lanes of ${setting}, ${distribution} times with the spread ${showChosen(spread)}. ${words}.`);
       curve.say(
@@ -108,7 +109,7 @@ function drawLanes(plot, { work, idle, lost, barriers }, n) {
   ]);
 }
 
-/** The three ways as curves, the chosen one strong, with a dot at n; the asynchronous one is the line of n itself. */
+/** The three ways as curves, the chosen one strong, with a dot at n; returns where they end, in pixels. */
 function drawCurves(plot, speedUp, { n, mode, dropped }, most) {
   const { x, y } = plot.frame({ x: [1, most], y: [0, most], yLog: false, xTicks: [1, 16, 32, 48, 64] });
   const counts = Array.from({ length: most }, (_, k) => k + 1);
@@ -119,4 +120,20 @@ function drawCurves(plot, speedUp, { n, mode, dropped }, most) {
   });
   const [a, b] = [x(n), y(speedUp(n, mode))];
   plot.curves([...list, { color: COLORS[mode], name: "cf-now", d: `M${a - 5},${b}a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z` }]);
+  return Object.fromEntries(Object.keys(COLORS).map((which) => [which, [x(most), y(speedUp(most, which))]]));
+}
+
+/** The names of the curves at their ends, one below the other where these meet; returns what moves them. */
+function curveLabels(plot, modes) {
+  const words = Object.entries(modes).map(([which, text]) => {
+    const node = write(plot.inside, "text", "cf-curve-label", text, { "text-anchor": "end" });
+    node.style.setProperty("--rule", COLORS[which]);
+    return [which, node];
+  });
+  return (ends) => {
+    const backup = Math.max(ends.backup[1] - 7, 26);
+    const heights = { asynchronous: 4, backup, synchronous: Math.max(ends.synchronous[1] + 20, backup + 15) };
+    for (const [which, node] of words)
+      set(node, { x: ends[which][0] - (which === "asynchronous" ? 26 : 2), y: heights[which] });
+  };
 }
