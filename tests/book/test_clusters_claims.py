@@ -144,6 +144,7 @@ def test_the_largest_stable_rate():
 
 @page.claim(
     "A network with {} hidden units on the digits, plain SGD with batches of {}, {} updates, whoever computes them.",
+    "Up to which rate does it train with {}, {} and {} machines?",
     "at {} all three end at {}. Then they leave",
     "trains in all six runs is {} for one machine, {} for 4, and {} for 16: divided by 4 and by 16",
     "the best rate ends between {} and {}, with 16 machines between {} and {}.",
@@ -164,7 +165,7 @@ def test_stale_gradients_limit_the_rate():
     assert leaves[2] == 0.2
     widths = [w.shape[-1] for w in study.begin(0, 1)]
     return (
-        widths[0], study.BATCH, record.settings["updates"], 0.05, at[0.05].flatten(), *largest,
+        widths[0], study.BATCH, record.settings["updates"], *record.settings["machines"], 0.05, at[0.05].flatten(), *largest,
         best[0].min(), best[0].max(), best[1].min(), best[1].max(), record.settings["updates"],
         largest[2], About(at[0.1].median()), 16, leaves[1], leaves[0],
     )
@@ -232,6 +233,7 @@ def test_states_are_sent_once():
 
 
 @page.claim(
+    "one as {} units that see all {}, the other",
     r"as $205 \times {}$ units with {} inputs each.",
     "Say a state costs as much as {} edges:",
     "The full layer ends at {}: its work",
@@ -245,7 +247,7 @@ def test_a_local_layer_distributes_better():
     full = partition.partitioned_speed_up(work, p, partition.received_if_full(1024.0, p), price=50)
     local = partition.partitioned_speed_up(work, p, partition.received_if_local(side, p, 2), price=50)
     assert side**2 * 25 == pytest.approx(work) and (local > full).all() and (local.diff() > 0).all()
-    return round(side), 25, 50, full[-1].item(), local[-2].item(), 256, 256, full[-2].item(), local[-2].item()
+    return math.sqrt(work), math.sqrt(work), round(side), 25, 50, full[-1].item(), local[-2].item(), 256, 256, full[-2].item(), local[-2].item()
 
 
 # When a machine dies
