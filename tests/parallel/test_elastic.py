@@ -22,7 +22,7 @@ def torchrun(folder):
     """Two ranks under torchrun on this machine, at a free port; ended with all that they started, whatever happens."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["--max-restarts", "1", "--monitor-interval", "0.1", "-m", "course_lib.parallel.elastic"]
-    command += ["--steps", str(STEPS), "--every", str(EVERY), "--pause", "0.05", "--folder", str(folder)]
+    command += ["--steps", str(STEPS), "--every", str(EVERY), "--pause", "0.03", "--folder", str(folder)]
     with (folder / "log").open("w+") as log:
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         run = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)

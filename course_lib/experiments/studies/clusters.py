@@ -129,10 +129,11 @@ def clusters_clock(seed, *, machines=8, rates=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.
     return {way: losses_by_the_clock(begin(seed, len(rates)), steps, until, every) for way, steps in ways.items()}
 
 
-def steps_with_a_barrier(seconds: torch.Tensor, gradient: int = 10_000) -> list[tuple[float, float]]:
-    """On each rank: pretend to compute for its column of `seconds`, then add the gradients of all ranks, step by step.
+def steps_with_a_barrier(seconds: torch.Tensor, gradient: int = 10_000):
+    """On each rank: sleep as its column of `seconds` says, then add up.
 
-    Returns for each step how long it took, and how long of it the rank was inside of the all-reduce.
+    `seconds` has the shape (steps, ranks). Returns for each step how long
+    it took, and how long of it this rank was inside of the all-reduce.
     """
     found, mine = [], seconds[:, dist.get_rank()].tolist()
     dist.all_reduce(torch.ones(gradient))  # so that the connections stand
