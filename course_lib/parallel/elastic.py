@@ -37,7 +37,10 @@ def join() -> None:
 
 
 def save(path: Path, state: dict) -> None:
-    """Write the state beside its place, to the disk, then move it there: whoever dies on the way leaves the file before."""
+    """Write the state to the disk beside its place, then move it there.
+
+    Whoever dies on the way leaves the file as it was before.
+    """
     beside = path.with_name(f"{path.name}.part")
     with beside.open("wb") as file:
         torch.save(state, file)

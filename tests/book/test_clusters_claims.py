@@ -21,6 +21,7 @@ from course_lib.formulas.stragglers import (
     lost_share,
     speed_up,
 )
+from course_lib.parallel import launch
 
 page = Page("parallel/clusters")
 SPREAD = torch.tensor(0.5, dtype=torch.float64)
@@ -212,6 +213,43 @@ def test_by_the_clock_the_gain_is_the_waiting():
         0.2, same[0].min(), same[0].max(), same[1].min(), same[1].max(), 0.3, until,
         About(ends["asynchronous"].median()), ends["backup"], ends["synchronous"],
     )
+
+
+# Real processes
+
+
+@page.claim(
+    "(it sleeps for a drawn time, {} ms on average)",
+    "Rank 0 sleeps for another 0, {}, {} or {} ms in every step",
+    "a delay of {} ms costs less than {} ms: rank 0",
+    "From {} ms on nobody else matters",
+    "*inside* of the all-reduce, at a delay of {} ms:",
+    "sees an all-reduce of about {} ms, and orders",
+    "from about {} to about {} milliseconds, the measured one a few milliseconds above.",
+    "Rank 0 is inside for {} to {} milliseconds, the three others for {} to {}.",
+)
+def test_real_processes_wait_for_the_slow_one():
+    record = recorded("clusters_real")
+    measured, formula, inside = record["measured"], record["formula"], record["inside"]
+    delays = record.settings["delays"]
+    assert (measured > formula).all() and (measured - formula).median() < 10
+    longer = measured.diff(dim=1)
+    assert (longer[:, 0] < 20).all()
+    assert ((longer[:, 2] / 40 - 1).abs() < 0.3).all()  # from 40 to 80 ms of delay
+    assert (inside[:, 2:, 0] < inside[:, 2:, 1:].amin(2)).all()
+    slow, fast = inside[:, -1, 0], inside[:, -1, 1:]
+    return (
+        record.settings["mean"], *delays[1:], 20, 20, delays[2], delays[3], About(fast.median()),
+        About(measured[:, 0].median()), About(measured[:, -1].median()), slow.min(), slow.max(), fast.min(), About(fast.max()),
+    )
+
+
+def test_no_step_is_faster_than_its_slowest_rank():
+    """On this machine, now: two ranks, three steps, of which each waits for another one."""
+    seconds = torch.tensor([[0.03, 0.0], [0.0, 0.03], [0.02, 0.02]])
+    ranks = launch(study.steps_with_a_barrier, seconds, processes=2, check=False)
+    taken = torch.tensor(ranks)[..., 0].amax(0)  # of each step, by the clock of the rank that took longest
+    assert (taken >= seconds.amax(1)).all()
 
 
 # A network cut over machines

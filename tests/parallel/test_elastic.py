@@ -6,22 +6,23 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
 
-from course_lib.parallel import elastic
+from course_lib.parallel import elastic, launch
 
 STEPS, EVERY = 40, 5
 LIMIT = 120  # seconds until what hangs is ended; a quiet core needs eight
 
 
 @contextmanager
-def torchrun(folder, *, restarts: int, pause: float):
+def torchrun(folder):
     """Two ranks under torchrun on this machine, at a free port; ended with all that they started, whatever happens."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["--max-restarts", str(restarts), "--monitor-interval", "0.1", "-m", "course_lib.parallel.elastic"]
-    command += ["--steps", str(STEPS), "--every", str(EVERY), "--pause", str(pause), "--folder", str(folder)]
+    command += ["--max-restarts", "1", "--monitor-interval", "0.1", "-m", "course_lib.parallel.elastic"]
+    command += ["--steps", str(STEPS), "--every", str(EVERY), "--pause", "0.03", "--folder", str(folder)]
     with (folder / "log").open("w+") as log:
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         run = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
@@ -60,17 +61,17 @@ def alive(pid: int) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> dict:
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    with torchrun(folder, restarts=0, pause=0.0) as run:
-        assert run.wait(LIMIT) == 0, (folder / "log").read_text()
+@pytest.fixture
+def uninterrupted(tmp_path) -> dict:
+    """The checkpoint at the end of a run that nobody disturbs, without torchrun."""
+    folder = tmp_path / "uninterrupted"
+    launch(partial(elastic.train, STEPS, folder, every=EVERY))
     return elastic.load(folder / elastic.FILE)
 
 
 @pytest.mark.timeout(300)
 def test_a_killed_process_changes_no_bit_of_the_result(tmp_path, uninterrupted):
-    with torchrun(tmp_path, restarts=1, pause=0.05) as run:
+    with torchrun(tmp_path) as run:
         wait_for(run, lambda: checkpoint_step(tmp_path) >= 2 * EVERY)
         killed, step = kill_rank(tmp_path, 1), checkpoint_step(tmp_path)
         assert run.wait(LIMIT) == 0, (tmp_path / "log").read_text()

@@ -3,13 +3,16 @@
 import functools
 import heapq
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.distributed as dist
 
 from course_lib.experiments.data import Split, digits
 from course_lib.experiments.records import experiment
 from course_lib.formulas.stragglers import TIMES
+from course_lib.parallel import launch
 
 BATCH = 16  # examples of one machine's gradient
 _digits = functools.cache(digits)
@@ -115,7 +118,7 @@ def losses_by_the_clock(weights: Weights, steps: Iterator[tuple], until: int, ev
     return torch.stack(found, 1)
 
 
-@experiment(seeds=6, share={"until": 40})
+@experiment(seeds=6, share={"until": 20})
 def clusters_clock(seed, *, machines=8, rates=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2), until=120, every=4, spread=0.5):
     """The loss by the clock, in mean times of a gradient, by each way to use the machines: (rates, times)."""
     ways = {
@@ -124,3 +127,36 @@ def clusters_clock(seed, *, machines=8, rates=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.
         "asynchronous": asynchronous(seed, machines, rates, spread),
     }
     return {way: losses_by_the_clock(begin(seed, len(rates)), steps, until, every) for way, steps in ways.items()}
+
+
+def steps_with_a_barrier(seconds: torch.Tensor, gradient: int = 10_000):
+    """On each rank: sleep as its column of `seconds` says, then add up.
+
+    `seconds` has the shape (steps, ranks). Returns for each step how long
+    it took, and how long of it this rank was inside of the all-reduce.
+    """
+    found, mine = [], seconds[:, dist.get_rank()].tolist()
+    dist.all_reduce(torch.ones(gradient))  # so that the connections stand
+    for computing in mine:
+        begin = time.perf_counter()
+        time.sleep(computing)
+        inside = time.perf_counter()
+        dist.all_reduce(torch.ones(gradient))
+        end = time.perf_counter()
+        found.append((end - begin, end - inside))
+    return found
+
+
+@experiment(seeds=8, share={"delays": (0, 20)})
+def clusters_real(seed, *, delays=(0, 20, 40, 80), processes=4, steps=6, mean=20, spread=0.5):
+    """Real processes that wait for each other, with a delay on rank 0, all in milliseconds: (delays,).
+
+    `measured` is the mean time of a step, `formula` the mean over the steps of the largest drawn time; `inside` is how long each
+    rank is inside of the all-reduce, on average: (delays, ranks).
+    """
+    draws = torch.tensor([*itertools.islice(compute_times(seed, "lognormal", spread), steps * processes)])
+    computing = mean * draws.reshape(steps, processes).repeat(len(delays), 1, 1)  # (delays, steps, ranks)
+    computing[:, :, 0] += torch.tensor(delays)[:, None]
+    ranks = launch(steps_with_a_barrier, computing.flatten(0, 1) / 1000, processes=processes, check=False)
+    taken = 1000 * torch.tensor(ranks).reshape(processes, len(delays), steps, 2).mean(2)  # (ranks, delays, 2)
+    return {"measured": taken[..., 0].mean(0), "formula": computing.amax(2).mean(1), "inside": taken[..., 1].T}

@@ -71,7 +71,7 @@ function expected(code, slowest, n, state) {
 function last({ mode, n, dropped }, slowest) {
   if (mode === "asynchronous") return { label: "staleness of a gradient", number: String(n - 1), unit: "updates" };
   if (mode === "backup")
-    return { label: "gradients thrown away", number: `${show((100 * Math.min(dropped, n - 1)) / n)}%`, unit: "" };
+    return { label: "thrown away", number: `${show((100 * Math.min(dropped, n - 1)) / n)}%`, unit: "of the gradients" };
   return { label: "spent waiting", number: `${show(100 * (1 - 1 / slowest))}%`, unit: "of the time" };
 }
 

@@ -42,9 +42,10 @@ export function lanes(times, state, until) {
   let now = 0;
   for (const [s, length] of stepTimes(times, n, leftOut(state)).entries()) {
     if (now >= until) break;
-    for (let m = 0; m < n; m++) {
+    const order = Array.from({ length: n }, (_, m) => m).sort((a, b) => times[s][a] - times[s][b]);
+    for (const [place, m] of order.entries()) {
       const own = times[s][m];
-      if (own > length) found.lost.push([m, now, now + length]);
+      if (place >= n - leftOut(state)) found.lost.push([m, now, now + length]);
       else (found.work.push([m, now, now + own]), found.idle.push([m, now + own, now + length]));
     }
     found.barriers.push((now += length));
