@@ -60,16 +60,16 @@ class Constants(NamedTuple):
         return self.maps * DAY / STEPS * self.bandwidth
 
 
-def group_shape(layout: str, n: int) -> tuple[int, int]:
-    """(groups, members) of n GPUs. Raises ValueError for a layout that there is none of, or that cannot have n GPUs."""
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}.")
+def group_shape(parallelism: str, n: int) -> tuple[int, int]:
+    """(groups, members) of n GPUs. Raises ValueError for a kind that there is none of, or one that cannot have n GPUs."""
+    if parallelism not in LAYOUTS:
+        raise ValueError(f"parallelism must be one of {', '.join(LAYOUTS)}, got {parallelism!r}.")
     n = whole_number("n", n, 1, MOST)
-    if layout == "model" and n not in SPLITS:
+    if parallelism == "model" and n not in SPLITS:
         raise ValueError(f"The model-parallel layout cuts 96 and more filters evenly: n must be 1, 2, 4 or 8, got {n}.")
-    if layout == "hybrid" and (n < 2 * PAIR or n % PAIR):
+    if parallelism == "hybrid" and (n < 2 * PAIR or n % PAIR):
         raise ValueError(f"The hybrid layout has at least two pairs: n must be 4, 6 or 8, got {n}.")
-    return {"data": (n, 1), "model": (1, n), "hybrid": (n // PAIR, PAIR)}[layout]
+    return {"data": (n, 1), "model": (1, n), "hybrid": (n // PAIR, PAIR)}[parallelism]
 
 
 def possible_counts(layout: str) -> list[int]:
@@ -77,15 +77,26 @@ def possible_counts(layout: str) -> list[int]:
     return {"data": [*range(1, MOST + 1)], "model": [*SPLITS], "hybrid": [*range(2 * PAIR, MOST + 1, PAIR)]}[layout]
 
 
-def days_by_part(constants: Constants, groups: int, members: int, topology: str = "switches") -> tuple[float, ...]:
-    """Days of computing, of gradients and of maps for the training of slide 61."""
-    layout = {"groups": groups, "members": members, "bandwidth": 1.0}  # sizes in days of the bus
-    return TOPOLOGIES[topology](*constants, **layout)
+def days_by_part(
+    constants: Constants,
+    groups: int,
+    members: int,
+    topology: str = "switches",
+    *,
+    speed: float = 1.0,
+    bandwidth: float = 1.0,
+) -> tuple[float, ...]:
+    """Days of computing, of gradients and of maps for the training of slide 61.
+
+    `speed` and `bandwidth` are multiples of those of the slide's GPUs and bus.
+    """
+    layout = {"groups": groups, "members": members, "bandwidth": bandwidth}  # the sizes are days of the slide's bus
+    return TOPOLOGIES[topology](constants.compute / speed, constants.gradients, constants.maps, **layout)
 
 
-def days(constants: Constants, groups: int, members: int, topology: str = "switches") -> float:
+def days(constants: Constants, groups: int, members: int, topology: str = "switches", **hardware: float) -> float:
     """The same in all."""
-    return sum(days_by_part(constants, groups, members, topology))
+    return sum(days_by_part(constants, groups, members, topology, **hardware))
 
 
 def fit(rows: Iterable[Row], topology: str = "switches") -> Constants:

@@ -147,6 +147,22 @@ def bucket_schedule(
     return end - time, end, size
 
 
+def step_summary(forward, backward, arrived, *, n, slow=1.0):
+    """A data-parallel step in all: seconds, two shares of it, and speed-up.
+
+    `forward` and `backward` are seconds on a GPU as fast as most, of which
+    the slowest of the n takes `slow` times as long; `arrived` is when the last
+    bucket has, from the start of its backward pass. Returns the step's
+    seconds, the share in which all GPUs wait for gradients, the share in which
+    n - 1 of them wait for the slowest, and how many times as many examples a
+    second these are as on one GPU. Source: slides 52 to 54.
+    """
+    alone = forward + backward
+    work = (1 + (slow - 1) * (n > 1)) * alone
+    step = work + (arrived - work * backward / alone).clamp(min=0)
+    return step, (step - work) / step, (work - alone) / step, n * alone / step
+
+
 # --- memory
 
 

@@ -64,7 +64,7 @@ def test_every_possible_count_is_modeled_and_no_other(layout, topology):
 @pytest.mark.parametrize(
     ("layout", "n", "words"),
     [
-        ("tensor", 2, "layout must be one of data, model, hybrid, got 'tensor'"),
+        ("tensor", 2, "parallelism must be one of data, model, hybrid, got 'tensor'"),
         ("data", 0, "n must be a whole number from 1 to 8, got 0"),
         ("data", 2.5, "n must be a whole number from 1 to 8, got 2.5"),
         ("data", 9, "n must be a whole number from 1 to 8, got 9"),
