@@ -54,7 +54,7 @@ class LayoutChooser(Figure):
         *,
         n: int = 4,
         topology: str = "switches",
-        bandwidth: float = round(OF_SLIDE, 2),
+        bandwidth: float = round(OF_SLIDE, 3),
         speed: float = 1.0,
     ):
         group_shape(parallelism, n)

@@ -75,10 +75,10 @@ function step(spec, code, schedule, { network, batch, bandwidth, latency, bucket
   return { forward, own, slower, total, exposed, waiting, speedUp, buckets };
 }
 
-/** Where the axis ends: the next of 1, 2, 5, 10, … milliseconds. */
+/** Where the axis ends: the next of 1, 1.5, 2, 3, 5, 7, 10, … milliseconds. */
 function roundUp(x) {
   const power = 10 ** Math.floor(Math.log10(x));
-  return power * [1, 2, 5, 10].find((k) => k * power >= x * (1 - 1e-9));
+  return power * [1, 1.5, 2, 3, 5, 7, 10].find((k) => k * power >= x * (1 - 1e-9));
 }
 
 /** Three lanes: the other GPUs, the slowest one, the links between them. */
@@ -107,7 +107,7 @@ function drawLanes(plot, labels, now, { n, slow }) {
   const names = [alone ? "" : others, slowest, alone ? "" : "the links: buckets of gradients"];
   names.forEach((name, lane) => {
     labels[lane].textContent = name;
-    labels[lane].setAttribute("x", 2);
+    labels[lane].setAttribute("x", 4);
     labels[lane].setAttribute("y", y(lane + 1 - LANE) - 4);
   });
 }
