@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import torch
 
-from course_lib.experiments.network_costs import parameters
+from course_lib.experiments.layer_costs import parameters
+from course_lib.experiments.network_costs import IMAGENET
 from course_lib.experiments.settings import whole_number
 from course_lib.formulas.parallel_costs import step_on_bus, step_on_links, step_on_switches
 
 DAY = 86_400
-EPOCHS, IMAGES, BATCH = 100, 1_281_167, 256
-STEPS = EPOCHS * -(-IMAGES // BATCH)
+EPOCHS, BATCH = 100, 256
+STEPS = EPOCHS * -(-IMAGENET // BATCH)
 GRADIENTS = 4 * parameters("AlexNet")  # bytes
 TOPOLOGIES = {"bus": step_on_bus, "switches": step_on_switches, "links": step_on_links}
 LAYOUTS = ("data", "model", "hybrid")

@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
-from course_lib.publishing.kernels import CAN_FORK, KernelServer, forked_manager
+from course_lib.parallel.processes import CAN_FORK, ForkServer
+from course_lib.publishing.kernels import forked_manager, kernel_server
 
 
 def execute(notebooks: Mapping[Path, NotebookNode], timeout: int) -> Iterator[tuple[Path, str | None]]:
@@ -23,7 +24,7 @@ def execute(notebooks: Mapping[Path, NotebookNode], timeout: int) -> Iterator[tu
     """
     with ExitStack() as stack:
         fork = CAN_FORK and len(notebooks) > 1  # one alone imports what it needs, and no more
-        server = stack.enter_context(KernelServer()) if fork else None
+        server = stack.enter_context(kernel_server()) if fork else None
         pool = stack.enter_context(ThreadPoolExecutor(processors()))
         longest_first = sorted(notebooks, key=lambda path: len(code_cells(notebooks[path])), reverse=True)
         managers = {path: _manager(notebooks[path], server) for path in longest_first}
@@ -49,7 +50,7 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def _manager(notebook: NotebookNode, server: KernelServer | None) -> AsyncKernelManager:
+def _manager(notebook: NotebookNode, server: ForkServer | None) -> AsyncKernelManager:
     name = notebook.metadata.kernelspec.name
     return forked_manager(server, name) if server else AsyncKernelManager(kernel_name=name)
 

@@ -12,7 +12,7 @@ import pytest
 
 from course_lib.publishing.site import ROOT, write_site
 
-COLAB = ("torch", "numpy", "matplotlib", "ipywidgets", "scikit-learn", "numba", "tqdm")
+COLAB = ("torch", "numpy", "matplotlib", "ipywidgets", "scikit-learn", "numba", "tqdm", "cloudpickle")
 TO_TEST = ("nbval", "pytest", "ipykernel")
 
 

@@ -10,8 +10,9 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
+from course_lib.parallel.processes import CAN_FORK
 from course_lib.publishing.execution import execute
-from course_lib.publishing.kernels import CAN_FORK, KernelServer, forked_manager
+from course_lib.publishing.kernels import forked_manager, kernel_server
 
 PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="forks kernels on Linux alone")
@@ -24,7 +25,7 @@ def notebook(*sources: str) -> nbformat.NotebookNode:
 
 @pytest.fixture(scope="module")
 def server():
-    with KernelServer() as server:
+    with kernel_server() as server:
         yield server
 
 
@@ -137,7 +138,7 @@ def test_exit_codes_and_signals(server, tmp_path):
 
 
 def test_the_server_takes_its_kernels_and_their_processes_along(tmp_path):
-    with KernelServer() as server:
+    with kernel_server() as server:
         manager = forked_manager(server)
         run_apart(manager.start_kernel(cwd=str(tmp_path)))
         pids = [manager.provisioner.pid, server._process.pid]
@@ -148,11 +149,11 @@ def test_the_server_takes_its_kernels_and_their_processes_along(tmp_path):
 
 
 def test_a_server_that_died_is_an_error_not_a_wait(tmp_path):
-    with KernelServer() as server:
+    with kernel_server() as server:
         server._process.kill()
         server._process.wait()
         with pytest.raises((RuntimeError, OSError)):
-            server.fork([], tmp_path, {})
+            server.fork("", [], tmp_path, {})
 
 
 def test_notebooks_of_which_some_fail(tmp_path):

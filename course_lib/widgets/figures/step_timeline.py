@@ -7,7 +7,7 @@ import torch
 from course_lib.backends import javascript
 from course_lib.backends.javascript_arrays import arrays
 from course_lib.backends.trace_nests import trace_nests
-from course_lib.experiments.network_costs import EXAMPLES, NETWORKS, parameters
+from course_lib.experiments.layer_costs import EXAMPLES, NETWORKS, parameters
 from course_lib.formulas.parallel_costs import bucket_schedule, step_summary
 from course_lib.formulas.signature import Range
 from course_lib.widgets.kit.controls import own_control

@@ -2,7 +2,7 @@
 
 import pytest
 
-from course_lib.experiments.network_costs import NETWORKS, parameters
+from course_lib.experiments.layer_costs import NETWORKS, parameters
 from course_lib.formulas.parallel_costs import all_reduce_seconds
 from course_lib.widgets import StepTimeline
 

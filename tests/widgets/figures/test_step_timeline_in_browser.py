@@ -5,7 +5,7 @@ import re
 import pytest
 from figure_reading import show as shown
 
-from course_lib.experiments.network_costs import NETWORKS
+from course_lib.experiments.layer_costs import NETWORKS
 from course_lib.widgets import StepTimeline
 
 NAMES = ("network", "n", "batch", "bandwidth", "latency", "bucket", "overlap", "slow")

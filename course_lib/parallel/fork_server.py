@@ -1,7 +1,7 @@
-"""The process that kernels are forked from: it has imported what pages import, so that the next kernel starts in milliseconds.
+"""The process that others are forked from: it has made the slow imports, so that the next one starts in milliseconds.
 
-Usage: python -m course_lib.publishing.kernel_server FD, the number of an inherited Unix socket that listens. The server lives until
-its standard input, a pipe, is closed.
+Usage: python -m course_lib.parallel.fork_server FD MODULE…: FD is the number of an inherited Unix socket that listens, the modules
+are imported before the first fork. The server lives until its standard input, a pipe, is closed.
 """
 
 import importlib
@@ -12,42 +12,26 @@ import signal
 import socket
 import sys
 
-BACKEND = "module://matplotlib_inline.backend_inline"  # what ipykernel sets before a page imports matplotlib
-# Nothing here starts a thread, asks for a GPU or looks for IPython when it is imported: that would not survive a fork,
-# or would find the server in place of the kernel.
-PRELOADED = (
-    "torch",
-    "torch.func",
-    "torch.fx.experimental.proxy_tensor",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_svg",
-    "sklearn.datasets",
-    "numba",
-    "tqdm",
-    "ipykernel.kernelapp",
-)
 
-
-def main(descriptor: int) -> None:
-    """Imports, then serves at the socket `descriptor`; each fork leaves the server and becomes a kernel."""
-    del sys.path[0]  # the folder that the server was started in, which is not the kernels'
-    os.environ.setdefault("MPLBACKEND", BACKEND)
-    for name in PRELOADED:
+def main(descriptor: int, modules: list[str]) -> None:
+    """Imports, then serves at the socket `descriptor`; each fork leaves the server and becomes what its request asks for."""
+    del sys.path[0]  # the folder that the server was started in, which is not that of its forks
+    for name in modules:
         importlib.import_module(name)
     with socket.socket(fileno=descriptor) as listener:
         request = _Server(listener).serve()
     if request:
-        _become_a_kernel(**request)
+        _become(**request)
 
 
 class _Server:
-    """Forks a kernel for each connection that brings a request, tells its process id, and at its end its exit code."""
+    """Forks a process for each connection that brings a request, tells its id, and at its end its exit code."""
 
     def __init__(self, listener: socket.socket):
-        self.listener, self.clients = listener, {}  # connections by the process id of their kernel
+        self.listener, self.clients = listener, {}  # connections by the id of their process
 
     def serve(self) -> dict | None:
-        """In each fork its request; in the server None, when the owner has closed the pipe and all kernels are killed."""
+        """In each fork its request; in the server None, when the owner has closed the pipe and all forks are killed."""
         ended, wakeup = socket.socketpair()
         wakeup.setblocking(False)
         signal.set_wakeup_fd(wakeup.fileno())
@@ -88,7 +72,7 @@ class _Server:
                 try:
                     client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
                 except ConnectionError:
-                    pass  # nobody waits for this kernel any more
+                    pass  # nobody waits for this process any more
 
     def _kill_all(self) -> None:
         for pid in self.clients:
@@ -98,21 +82,16 @@ class _Server:
                 os.kill(pid, signal.SIGKILL)  # it has no group of its own yet
 
 
-def _become_a_kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
-    """What `python -m ipykernel_launcher` would do in `folder` with these `arguments` and this `environment`."""
-    from ipykernel.kernelapp import IPKernelApp
-    from numpy import random
-
+def _become(become: str, arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+    """Call the function `become`, "module:name", with the arguments, in this folder, with this environment."""
     os.setsid()
     os.chdir(folder)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(environment)
-    random.seed()  # else all kernels would draw the same numbers; random and torch see to theirs
-    arguments = [*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"]  # it ends itself when the server is gone
-    sys.argv = ["ipykernel_launcher", *arguments]
-    IPKernelApp.launch_instance(argv=arguments)
+    module, _, name = become.partition(":")
+    getattr(importlib.import_module(module), name)(arguments)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])
