@@ -78,12 +78,20 @@ EXAMPLES = {"AlexNet": "images", "ResNet-50": "images", "GPT-2 small": "texts"}
 
 
 def parameters(network: str) -> int:
-    """All parameters of one of the NETWORKS."""
+    """All parameters of one of the NETWORKS. Raises ValueError for another name."""
+    if network not in NETWORKS:
+        raise ValueError(f"There is no network `{network}`. There are: {', '.join(NETWORKS)}.")
     return sum(layer.parameters for layer in NETWORKS[network])
 
 
+CROSSING = {  # numbers of an image's maps that these layers of AlexNet read; after pooling, where there is any
+    "conv2": 96 * 27**2, "conv3": 256 * 13**2, "conv4": 384 * 13**2, "conv5": 384 * 13**2,
+    "fc6": 256 * 6**2, "fc7": 4096, "fc8": 4096,
+}  # fmt: skip
+
+
 def crossing_maps(layers: list[str]) -> int:
-    """Numbers of an image's maps that AlexNet's other half needs as inputs of these layers; after pooling, where there is any."""
-    inputs = {"conv2": 96 * 27**2, "conv3": 256 * 13**2, "conv4": 384 * 13**2, "conv5": 384 * 13**2}
-    inputs |= {"fc6": 256 * 6**2, "fc7": 4096, "fc8": 4096}
-    return sum(inputs[name] for name in layers)
+    """How many numbers of an image's maps AlexNet's other half needs as inputs of these layers. Raises ValueError for others."""
+    if unknown := [name for name in layers if name not in CROSSING]:
+        raise ValueError(f"No maps cross into `{unknown[0]}`. They can into: {', '.join(CROSSING)}.")
+    return sum(CROSSING[name] for name in layers)

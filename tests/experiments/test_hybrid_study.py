@@ -15,6 +15,13 @@ def test_a_link_is_found_again(n):
     assert fit_link(sizes.tolist(), seconds, n) == pytest.approx((3e9, 4e-5))
 
 
+def test_a_busy_machine_is_told():
+    with pytest.raises(
+        ValueError, match="An all-reduce of 100 bytes took 0.1 s, one of 10 bytes 0.2 s: the machine is too busy"
+    ):
+        fit_link([10, 100], torch.tensor([0.2, 0.1]), 2)
+
+
 def test_both_ranks_have_the_same_times_and_the_gradients_are_counted():
     first, second = launch(timed_steps, (8,), (64, 4096), 4, 3, processes=2, check=False)
     assert all(torch.equal(first[name], second[name]) for name in first)

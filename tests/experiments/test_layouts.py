@@ -115,3 +115,17 @@ def test_a_transformer_block_has_as_many_parameters_as_pytorchs():
     with torch.device("meta"):
         block = nn.TransformerEncoderLayer(768, 12, 4 * 768)
     assert sum(p.numel() for p in block.parameters()) == NETWORKS["GPT-2 small"][1].parameters
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: parameters("LeNet"), "There is no network `LeNet`. There are: AlexNet, ResNet-50, GPT-2 small."),
+        (lambda: crossing_maps(["conv3", "conv1"]), "No maps cross into `conv1`. They can into: conv2, conv3"),
+    ],
+    ids=["a network", "a layer"],
+)
+def test_unknown_names(call, words):
+    with pytest.raises(ValueError) as refused:
+        call()
+    assert words in str(refused.value)

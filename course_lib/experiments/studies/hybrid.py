@@ -65,8 +65,15 @@ def timed_steps(widths, sizes, batch: int, repeats: int) -> dict[str, torch.Tens
 
 
 def fit_link(sizes, seconds: torch.Tensor, n: int) -> tuple[float, float]:
-    """Bandwidth and latency of a ring all-reduce that takes as long as the first and the last of these: bytes a second, seconds."""
+    """Bandwidth and latency of a ring all-reduce that takes as long as the first and the last of these: bytes a second, seconds.
+
+    Raises ValueError where the larger one took no longer.
+    """
     (s0, s1), (t0, t1) = (sizes[0], sizes[-1]), (seconds[0].item(), seconds[-1].item())
+    if t1 <= t0:
+        raise ValueError(
+            f"An all-reduce of {s1} bytes took {t1:.2g} s, one of {s0} bytes {t0:.2g} s: the machine is too busy. Measure again."
+        )
     bandwidth = 2 * (n - 1) / n * (s1 - s0) / (t1 - t0)
     latency = t0 / (2 * (n - 1)) - s0 / (n * bandwidth)
     return bandwidth, latency
