@@ -91,6 +91,21 @@ def test_the_roofline():
     return grown[0], one, weights, samples[0], fig.balance, samples[1], grown[1], fig.share("dense"), *tensor
 
 
+@page.claim("In float32 all cards of this page lie between {} and {} operations a byte, from {} to {}")
+def test_the_balance_of_cards_in_float32():
+    every = [roofline.balance(peak=card.peak, bandwidth=card.bandwidth) for card in CARDS.values()]
+    years = [card.year for card in CARDS.values()]
+    return min(every), max(every), min(years), max(years)
+
+
+@page.claim("At {} images it falls to {} Gop/s in PyTorch's usual order of the numbers; with the channels last in memory (`channels_last`) it keeps {}.")
+def test_channels_last():
+    usual, last = (rates(CPU, name)[:, -1] / G for name in ("convolution", "channels_last"))
+    assert usual[:, -1].max() < last[:, -1].min()
+    assert usual[:, 0].median() / rates(CPU, "product").median(0).values.max() * G == pytest.approx(2 / 3, abs=0.03)
+    return 32, usual[:, -1].median().item(), last[:, -1].median().item()
+
+
 def test_circles_above_the_sloping_roof_are_of_small_batches():
     fig = Roofline("the CPU, measured")
     roof = [roofline.attainable(i, peak=fig.peak, bandwidth=fig.bandwidth) for i, _ in fig.spec["machines"][fig.machine]["measured"]["dense"]]

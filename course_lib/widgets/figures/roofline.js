@@ -20,7 +20,7 @@ export const render = live({
     });
     const [main, side] = columns();
     const foot = "operations for each byte moved";
-    const plot = linePlot(main, { title: "operations a second", foot, height: 320, bottom: 38, left: 46 });
+    const plot = linePlot(main, { title: "operations a second", foot, height: 420, bottom: 38, left: 46 });
     const answer = headline(side, "var(--cf-fg)", {
       label: "the roofs meet at",
       number: "",
@@ -79,7 +79,7 @@ function draw(plot, code, points, { peak, bandwidth, limit }) {
   const lines = [
     { color: "var(--cf-fg)", d: through(roof.map((i) => [x(i), y(within(code.roof(i, peak, bandwidth)))])) },
   ];
-  for (const { color, intensity, rate, measured } of points) {
+  for (const [k, { color, intensity, rate, measured }] of points.entries()) {
     const at = [x(intensity), y(within(rate))];
     lines.push({ color, dash: "2 3", d: through([at, [at[0], plot.height]]) });
     lines.push({
@@ -87,7 +87,7 @@ function draw(plot, code, points, { peak, bandwidth, limit }) {
       name: "cf-roof-measured",
       d: measured.map(([i, r]) => disk(x(i), y(within(r)), 3.5)).join(""),
     });
-    lines.push({ color, name: "cf-now", d: disk(...at, 6) });
+    lines.push({ color, name: "cf-now", d: disk(...at, 8 - 2 * k) }); // so that none hides another
   }
   plot.curves(lines);
 }
