@@ -57,9 +57,10 @@ def train_hybrid(
     torch.optim.SGD in one process. Raises ValueError where the ranks do not divide into rows, or filters or examples do not
     divide over them. Source: slide 59.
     """
-    mesh = data_by_model(model)
-    network = split(network, mesh.get_group("model"))
+    mesh, device = data_by_model(model), local_device()
+    x, y = x.to(device), y.to(device)
+    network = split(network.to(device), mesh.get_group("model"))
     optimizer = torch.optim.SGD(network.parameters(), lr)
     losses = [hybrid_step(network, x, y, optimizer, mesh).item() for _ in range(steps)]
     with torch.no_grad():
-        return losses, network(x)
+        return losses, network(x).cpu()

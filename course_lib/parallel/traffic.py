@@ -34,7 +34,7 @@ class Traffic(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         """Called for each of PyTorch's operations."""
         space, _, name = func._schema.name.partition("::")
-        if space in ("c10d", "_c10d_functional") and not name.startswith(("wait", "barrier", "recv")):
+        if space in ("c10d", "_c10d_functional") and not name.startswith(("wait", "_wrap", "barrier", "recv")):
             if name not in SENT:
                 raise NotImplementedError(f"Traffic has no count for the collective {name}. Add a line for it to SENT.")
             self.calls[name] = self.calls.get(name, 0) + 1

@@ -11,6 +11,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from course_lib.parallel import launch
 from course_lib.parallel.model_parallel import (
@@ -81,7 +83,17 @@ def split_results() -> dict:
             network = split_as(name, copy.deepcopy(whole))
             start = traffic.bytes
             results[name] = *backward(network, inputs(name), ranks), traffic.bytes - start
+    results["torch"] = with_dtensor()
     return results | {"refused": refusals()}
+
+
+def with_dtensor():
+    """The case "column and row" by PyTorch's tensor parallelism."""
+    network, mesh = whole_layers()["column and row"], init_device_mesh("cpu", (dist.get_world_size(),))
+    network = parallelize_module(network, mesh, {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    with Traffic() as traffic:
+        y, g_x, gradients = backward(network, inputs("column and row"))
+    return y, g_x, [g.to_local() for g in gradients], traffic.bytes
 
 
 def refusals() -> list[str]:
@@ -131,6 +143,12 @@ def test_forward_and_backward_are_those_of_the_whole_layer(ranks, name):
 def test_each_layer_sends_what_the_formula_says(ranks, name, values):
     n = len(ranks)
     assert [mine[name][3] for mine in ranks] == pytest.approx([8 * values * (n - 1) / n] * n)
+
+
+def test_pytorchs_tensor_parallelism_does_and_sends_the_same(ranks):
+    for mine in ranks:
+        for ours, theirs in zip(mine["column and row"], mine["torch"], strict=True):
+            torch.testing.assert_close(ours, theirs, **EXACT)
 
 
 def test_what_cannot_be_split_is_told(ranks):
