@@ -103,7 +103,7 @@ class _Split(nn.Module):
         first = dist.get_global_rank(group or dist.group.WORLD, 0)
         whole = [None if p is None else p.detach().clone() for p in (layer.weight, layer.bias)]
         for p in whole:
-            if p is not None:
+            if p is not None and not p.is_meta:
                 dist.broadcast(p, first, group)
         return whole[0], whole[1]
 
