@@ -153,4 +153,76 @@ def test_the_first_equation(processes):
     torch.testing.assert_close(sum(shares) / processes, x.mean(0), rtol=1e-14, atol=0)
 
 
+# What travels
+
+
+@page.claim(
+    "{} machines, {} MB: how many chunks of the finished sum does each machine hold after round {}?",
+    "One each, a different one. After round {} all have all, and each has sent {} MB. With eight machines it is {} MB. "
+    "However many there are, it stays below {}.",
+)
+def test_the_ring_sends_less_than_twice_the_array(page):
+    fig = page.figure()
+    n, size = fig.n, fig.size
+    rounds = fig.rounds
+    four = set(fig.sent.tolist())
+    assert four == {2 * (n - 1) / n * size}
+    fig.n = 8
+    return n, size, n - 1, rounds, four.pop(), fig.sent.max().item(), 2 * size
+
+
+@page.claim(
+    "*naive*: which machine sends the most, and how much of the {} MB with {} and with {} machines?",
+    "Machine {}: {} MB with four, {} MB with eight. It takes {} ms where the ring takes {}.",
+)
+def test_the_naive_way_burdens_machine_0(page):
+    fig = page.figure()
+    ring = 1000 * fig.seconds
+    fig.algorithm = "naive"
+    naive, four, busiest = 1000 * fig.seconds, fig.sent.max().item(), fig.sent.argmax().item()
+    fig.n = 8
+    return fig.size, 4, 8, busiest, four, fig.sent.max().item(), naive, ring
+
+
+@page.claim(
+    "{} machines, an array of {} MB. Which is faster",
+    "The tree: {} µs, the ring {}. Now a message costs its latency and nothing else, and the ring has {} rounds, the tree {}.",
+)
+def test_a_tree_is_faster_for_small_arrays(page):
+    fig = page.figure()
+    fig.n, fig.size = 8, 0.01
+    ring, rounds = 1e6 * fig.seconds, fig.rounds
+    fig.algorithm = "tree"
+    return fig.n, fig.size, 1e6 * fig.seconds, ring, rounds, fig.rounds
+
+
+# Batch normalization
+
+
+def errors(name: str, samples: int) -> torch.Tensor:
+    record = recorded("sync_batchnorm_on_digits")
+    return record[name][:, record.settings["samples"].index(samples)]
+
+
+@page.claim(
+    "Digits, two hidden layers with batch normalization, {} ranks, {} seeds:",
+    "With two samples a rank, {} to {}% of errors against {} to {}%.",
+    "With one, the synchronized network still learns, {} to {}%: it sees {} samples. With eight the ranges overlap.",
+)
+def test_plain_batch_norm_hurts_with_two_samples():
+    record = recorded("sync_batchnorm_on_digits")
+    plain, one = errors("plain", 8), errors("synchronized", 8)
+    assert plain.min() < one.max() and one.min() < plain.max()
+    ranks = record.settings["ranks"]
+    return (ranks, len(record.seeds), *ends(errors("plain", 2)), *ends(errors("synchronized", 2)),
+            *ends(errors("synchronized", 1)), ranks)  # fmt: skip
+
+
+def test_two_samples_become_plus_and_minus_one():
+    a, b = torch.randn(2, 100, dtype=torch.float64)
+    normalized = torch.nn.functional.batch_norm(torch.stack((a, b)), None, None, training=True, eps=1e-12)
+    torch.testing.assert_close(normalized.abs(), torch.ones(2, 100, dtype=torch.float64), rtol=1e-4, atol=0)
+    assert ((normalized[0] > 0) == (a > b)).all()
+
+
 test_changed_numbers_are_noticed = page.test_of_numbers()
