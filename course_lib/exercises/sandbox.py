@@ -44,13 +44,14 @@ def limited(work: Callable[[], None], seconds: float) -> list[tuple[str, int]] |
         if not ended.is_set() and (frame := sys._current_frames().get(thread.ident)):
             place = [(f.f_code.co_filename, line) for f, line in reversed(list(traceback.walk_stack(frame)))]
     finally:  # also when the reader presses the kernel's stop button
-        _interrupt(thread, ended)
+        interrupt(thread, ended)
     if failures:  # a fault of `work` itself is not the reader's
         raise failures[0]
     return place
 
 
-def _interrupt(thread: threading.Thread, ended: threading.Event) -> None:
+def interrupt(thread: threading.Thread, ended: threading.Event) -> None:
+    """Raise TimeIsUp in the thread, until it says by `ended` that it has."""
     for _ in range(4):  # again, if its code swallowed the first one
         if ended.is_set():
             return

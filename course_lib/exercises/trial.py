@@ -64,9 +64,10 @@ class Trial:
             self.steps[-1][-1].printed = printed.take()
 
     def agrees_with(self, other: "Trial") -> bool:
-        """Whether both did the same in every call of every case."""
-        pairs = [(a, b) for mine, theirs in zip(self.steps, other.steps) for a, b in zip(mine, theirs)]
-        return not (self.problem or other.problem) and all(all(map(agree, a.values, b.values)) for a, b in pairs)
+        """Whether both did the same in every call of every case, to the end or to the same call that gave no values."""
+        played, theirs = ([[len(step.values) for step in steps] for steps in trial.steps] for trial in (self, other))
+        pairs = [(a, b) for mine, yours in zip(self.steps, other.steps) for a, b in zip(mine, yours)]
+        return played == theirs and all(all(map(agree, a.values, b.values)) for a, b in pairs)
 
     def _call(self, fn: Callable, given: dict[str, Any], printed: Printed) -> tuple:
         self.steps[-1].append(step := Step(given))
@@ -92,6 +93,8 @@ class Trial:
         lent = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in given.items()}
         try:
             result = self.form.call(fn, lent)
+        except Problem:  # what plays the function has a sentence of its own
+            raise
         except (Exception, SystemExit) as error:
             raise Problem(_exception_sentence(self.fn, error)) from None
         touched = [k for k, v in lent.items() if isinstance(v, torch.Tensor) and (v._version or not agree(v, given[k]))]
