@@ -91,10 +91,11 @@ def of(formula: Callable, name: str = "", /, **shapes: tuple[int, ...]) -> str:
     return function(name, trace(named, shapes, name=name))
 
 
-def loop(name: str, recurrence: Recurrence) -> str:
+def loop(name: str, recurrence: Recurrence, *, path: bool = True) -> str:
     """`export function name(start, steps, hyper)`: the whole descent, as a Float64Array with one row for t = 0 … steps.
 
     A row holds the loss, then w and the state in the order of `name.columns`. `hyper` is an object by hyperparameter name.
+    Without `path` it returns the last row alone, an array, and keeps none of the others.
     """
     carry, step = recurrence.carry, recurrence.step
     saved = {
@@ -104,17 +105,22 @@ def loop(name: str, recurrence: Recurrence) -> str:
     size = sum(c not in recurrence.initial for c in carry)
     first = [f"start[{k}]" if k < size else _atom(recurrence.initial[c], own) for k, c in enumerate(carry)]
     new = [_atom(saved[a] if a in carry[:k] else a, own) for k, a in enumerate(recurrence.carried)]
+    row = [_atom(x, own) for x in (step.outputs["loss"][0], *carry)]
     lines = [
         *(f"const {own[h]} = hyper[{_text(h)}];" for h in recurrence.hyper),
         f"let {', '.join(f'{own[c]} = {x}' for c, x in zip(carry, first, strict=True))};",
-        f"const rows = new Float64Array((steps + 1) * {1 + len(carry)});",
-        f"for (let {own['t']} = 1, row = 0; {own['t']} <= steps + 1; {own['t']}++) {{",
+        *([f"const rows = new Float64Array((steps + 1) * {1 + len(carry)});"] if path else []),
+        f"for (let {own['t']} = 1{', row = 0' if path else ''}; {own['t']} <= steps + 1; {own['t']}++) {{",
         *(f"  {line}" for line in _body(step, own)),
-        *(f"  rows[row++] = {_atom(x, own)};" for x in [step.outputs["loss"][0], *carry]),
+        *(
+            [f"  rows[row++] = {x};" for x in row]
+            if path
+            else [f"  if ({own['t']} > steps) return [{', '.join(row)}];"]
+        ),
         *(f"  const {own[old]} = {own[c]};" for c, old in saved.items()),
         *(f"  {own[c]} = {x};" for c, x in zip(carry, new, strict=True) if own[c] != x),
         "}",
-        "return rows;",
+        *(["return rows;"] if path else []),
     ]
     return (
         _function(name, step.name, ["start", "steps", "hyper"], lines)

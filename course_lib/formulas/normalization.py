@@ -70,6 +70,26 @@ def running_statistics(x, mean, variance, *, momentum=0.1):
     return tuple((1 - momentum) * a + momentum * b for a, b in zip(old, new))
 
 
+def batch_sums(x):
+    """n, and each feature's sum and sum of squares, in one vector of float64: (1 + 2 features,).
+
+    Added up over the parts of a batch they give the statistics of all of it; means and variances of parts of unlike sizes don't.
+    """
+    axes, x = batch_axes(x), x.double()  # Σx² / n - mean² would lose float32's digits where the mean is large
+    n = x.new_full((1,), x.numel() / x.shape[1])
+    return torch.cat([n, x.sum(axes), (x**2).sum(axes)])
+
+
+def statistics_of_sums(sums):
+    """n, and the mean and the variance, divided by n, of each feature, from `batch_sums`.
+
+    Equals x.mean and x.var(correction=0) over the batch, for means up to a million times the deviation.
+    """
+    n, total, squares = sums[0], *sums[1:].chunk(2)
+    mean = total / n
+    return n, mean, (squares / n - mean**2).clamp(min=0.0)
+
+
 def batch_norm_eval(x, mean, variance, gamma, beta, *, eps=1e-5):
     """The same with running statistics in place of the batch's: each example by itself, a fixed linear map.
 

@@ -133,9 +133,8 @@ def mean_over_ranks(losses: Tensor) -> Tensor:
     dist.all_reduce(count)
     if not count:
         raise ValueError("losses are empty on all ranks: there is no mean.")
-    return losses.sum() * (dist.get_world_size() / count.double()).to(
-        losses.dtype
-    )  # a whole number alone would make float32
+    weight = dist.get_world_size() / count.double()  # of a whole number alone it would be in float32
+    return losses.sum() * weight.to(losses.dtype)
 
 
 def shard(batch: Tensor, rank: int | None = None, processes: int | None = None) -> Tensor:

@@ -20,7 +20,7 @@ EXAMPLES = 16  # of each rank in a step
 FILE = "checkpoint.pt"
 
 
-def join() -> None:
+def join(backend: str = "gloo") -> None:
     """Meet the other ranks that torchrun has started.
 
     torchrun keeps one store for all attempts, and after a restart the ranks may read there the addresses of the dead
@@ -31,9 +31,9 @@ def join() -> None:
     if given.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and given["GROUP_WORLD_SIZE"] == "1":
         shared = dist.TCPStore(given["MASTER_ADDR"], int(given["MASTER_PORT"]), is_master=False)
         store = dist.PrefixStore(f"attempt {given['TORCHELASTIC_RESTART_COUNT']}", shared)
-        dist.init_process_group("gloo", store=store, rank=int(given["RANK"]), world_size=int(given["WORLD_SIZE"]))
+        dist.init_process_group(backend, store=store, rank=int(given["RANK"]), world_size=int(given["WORLD_SIZE"]))
     else:
-        dist.init_process_group("gloo")
+        dist.init_process_group(backend)
 
 
 def save(path: Path, state: dict) -> None:

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from course_lib.parallel import rank as rank_program
+from course_lib.parallel.elastic import join
 from course_lib.parallel.failures import failure, timed_out
 from course_lib.parallel.packing import pack_call, unpack
 from course_lib.parallel.processes import CAN_FORK, ForkServer
@@ -168,7 +169,7 @@ def _join(function: Callable, args: tuple, seed: int, backend: str | None) -> li
     """Be the rank that torchrun has made of this process; every rank gets all results."""
     gpus = int(os.environ["LOCAL_WORLD_SIZE"])
     if not dist.is_initialized():
-        dist.init_process_group(_backend(backend, gpus))
+        join(_backend(backend, gpus))
     if "nccl" in dist.get_backend_config():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.manual_seed(seed + dist.get_rank())

@@ -6,6 +6,7 @@ k.error, and k.stack (where it is, when it is asked).
 
 import datetime
 import faulthandler
+import functools
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.nn.parallel import distributed as ddp
 
 from course_lib.parallel.packing import pack, unpack
 
@@ -50,11 +52,17 @@ def _work(folder: Path, rank: int, job: dict) -> None:
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes), LOCAL_WORLD_SIZE=str(processes))
     if nccl:
         torch.cuda.set_device(rank)
-    if job["check"]:
-        dist.set_debug_level(dist.DebugLevel.DETAIL)
     store = dist.FileStore(str(folder / "store"), processes)  # no port, so none that is in use
     limit = datetime.timedelta(seconds=job["timeout"] + 60)  # the parent's limit comes first: it says more
+    usual = dist.get_debug_level()
+    if job["check"]:
+        dist.set_debug_level(dist.DebugLevel.DETAIL)
     dist.init_process_group(job["backend"], store=store, rank=rank, world_size=processes, timeout=limit)
+    dist.set_debug_level(usual)
+    if job[
+        "check"
+    ]:  # a group that checks makes DistributedDataParallel crash (PyTorch 2.13): it gets one that does not
+        ddp._get_default_group = functools.cache(dist.new_group)
     function, args = unpack(folder / "call")
     result = function(*args)
     _leave(folder / f"{rank}.result", pack(result))

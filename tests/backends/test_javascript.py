@@ -179,6 +179,16 @@ def test_few_steps(run, steps):
     np.testing.assert_array_equal(rows, reference(RULES["momentum"], himmelblau, (0.0, -0.5), steps))
 
 
+@pytest.mark.parametrize("rule", ["adam", "momentum"])
+def test_without_a_path_it_returns_the_last_row(run, rule):
+    traced = trace_descent(RULES[rule], rosenbrock)
+    values = {k: encoded(x) for k, x in hyperparameters(RULES[rule], rosenbrock).items()}
+    for steps in (0, 1, 50):
+        call = ("run", False, encoded(-1.2, 1.0), steps, values)
+        [(columns, rows)], [(same, last)] = (run(loop("run", traced, path=path), call) for path in (True, False))
+        assert columns == same and np.array_equal(rows[-len(columns) :], last, equal_nan=True)
+
+
 @pytest.mark.parametrize("dimension", [1, 3, 12])
 def test_more_and_fewer_dimensions(run, dimension):
     start = [0.1 * k + 0.5 for k in range(dimension)]

@@ -16,6 +16,7 @@ from course_lib.formulas.parallel_costs import (
     sharded_step_seconds,
     training_bytes,
 )
+from course_lib.parallel import launch
 from course_lib.widgets.figures.step_timeline import RATE
 
 page = Page("parallel/hybrid")
@@ -175,14 +176,19 @@ def test_groups_and_ranks():
 # One step, as it happens
 
 
+def usual_bucket() -> int:
+    """Bytes of a bucket where PyTorch is told nothing."""
+    return torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2)).bucket_bytes_cap
+
+
 @page.claim(
     "{} GPUs that reach {} TFLOP/s each, {} images a GPU, {} GB/s, {} µs a message, buckets of {} MB as in PyTorch.",
     "PyTorch makes the *first* one small, {} MiB",
 )
 def test_where_the_timeline_begins(page):
     fig = page.figure(1)
-    default = torch.nn.parallel.DistributedDataParallel.__init__.__kwdefaults__ or {}
-    assert default.get("bucket_cap_mb") is None  # which stands for 25
+    (usual,) = launch(usual_bucket, processes=1, check=False)
+    assert usual == 25 * 2**20
     first = torch.distributed._DEFAULT_FIRST_BUCKET_BYTES / 2**20
     return fig.n, RATE / 1e12, fig.batch, fig.bandwidth, fig.latency, fig.bucket, first
 

@@ -108,3 +108,14 @@ def test_a_batchs_gradient_sums_to_nothing_and_is_orthogonal_to_x_hat():
 
 def test_the_explosion_rate():
     assert ours.explosion_rate() ** 2 == pytest.approx(math.pi / (math.pi - 1))
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (12, 3, 2, 4)])
+def test_statistics_of_sums_of_parts(shape):
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 10
+    n, mean, variance = ours.statistics_of_sums(sum(map(ours.batch_sums, x.split([1, 7, 4]))))
+    axes = ours.batch_axes(x)
+    assert n == x.numel() / 3
+    # (mean / deviation)² = 100 times the rounding of Σx²
+    torch.testing.assert_close(mean, x.mean(axes), rtol=1e-13, atol=0)
+    torch.testing.assert_close(variance, x.var(axes, correction=0), rtol=1e-12, atol=0)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,6 +27,7 @@ def nbytes(*tensors: torch.Tensor) -> int:
     return sum(x.untyped_storage().nbytes() for x in tensors)
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(SIZES, SIZES, SIZES, st.sampled_from([torch.float32, torch.bfloat16, torch.float64]))
 def test_a_product(m, k, n, dtype):
     a, b = torch.zeros(m, k, dtype=dtype), torch.zeros(k, n, dtype=dtype)
@@ -34,6 +35,7 @@ def test_a_product(m, k, n, dtype):
     assert roofline.product_bytes(m, k, n, each=dtype.itemsize) == nbytes(a, b, a @ b)
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(SIZES, SIZES, SIZES, st.sampled_from([1, 3, 5]), SIZES, SIZES, st.sampled_from([1, 2]), st.sampled_from([1, 2]))
 def test_a_convolution(batch, inputs, outputs, kernel, height, width, stride, groups):
     x = torch.zeros(batch, inputs * groups, height * stride, width * stride)
@@ -50,6 +52,7 @@ def test_adam_moves_seven_numbers_a_weight():
     assert roofline.elementwise_bytes(10, reads=4, writes=3) == nbytes(w, g, m, v) + nbytes(w, m, v)
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(POSITIVE, POSITIVE)
 def test_the_roofline_is_a_minimum(intensity, peak):
     bandwidth = 1e9
@@ -60,6 +63,7 @@ def test_the_roofline_is_a_minimum(intensity, peak):
     assert roofline.attainable(limit, peak=peak, bandwidth=bandwidth) == pytest.approx(peak)
 
 
+@settings(deadline=None)  # other work may share the machine
 @given(POSITIVE, POSITIVE, st.floats(0, 1))
 def test_a_layer_takes_what_takes_longer(operations, moved, launch):
     speeds = {"peak": 1e12, "bandwidth": 1e9}

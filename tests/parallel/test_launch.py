@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from course_lib.parallel import RankError, RankTimeout, Unsendable, launch, local_device
 from course_lib.parallel.processes import ForkServer
@@ -104,6 +105,16 @@ def test_of_a_progress_bar_the_last_state(capsys):
 
     launch(work, processes=1)
     assert capsys.readouterr().out.splitlines()[-1].endswith("[0] step 2")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_pytorchs_wrapper_runs_where_collectives_are_checked(check):
+    def work():
+        network = nn.parallel.DistributedDataParallel(nn.Linear(3, 2))
+        network(torch.full((1, 3), 1.0 + dist.get_rank())).sum().backward()
+        return network.module.weight.grad[0, 0].item()
+
+    assert launch(work, check=check) == [1.5, 1.5]
 
 
 # What goes wrong

@@ -88,7 +88,7 @@ function room(own, columns, rows) {
 
 /**
  * `compute(job, from, to)` gives the four results of each pixel of these rows, counted from the low end of y.
- * `lost()` is called when the browser takes the context away; `compute` throws from then on.
+ * `lost()` is called when the browser takes the context away; `compute` throws from then on. `name()` names the chip.
  */
 export function gpu({ shader, lost }) {
   const own = shared(),
@@ -123,6 +123,11 @@ export function gpu({ shader, lost }) {
       gl.readPixels(0, from, columns, to - from, gl.RGBA, gl.FLOAT, floats);
       if (gl.isContextLost()) throw new Error("the graphics context was lost");
       return floats;
+    },
+    /** What the browser calls the chip; some hide it. */
+    name() {
+      const more = gl.getExtension("WEBGL_debug_renderer_info");
+      return gl.getParameter(more ? more.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
     },
     close: () => own.lost.delete(lost),
   };

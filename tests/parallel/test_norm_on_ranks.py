@@ -1,0 +1,63 @@
+"""The study of batch normalization on four ranks computes in one process: it must be what four processes do."""
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from course_lib.experiments.data import digits
+from course_lib.experiments.studies.all_reduce import TORCH, all_reduce_on_this_machine, draw_all_reduce
+from course_lib.experiments.studies.data_parallel_norm import RANKS, batches, network, train
+from course_lib.parallel import launch
+from course_lib.parallel.sync_batchnorm import convert
+
+STEPS, EACH, LR = 3, 2, 0.05
+
+
+def pairs():
+    return [*batches(digits(train=1000, val=0, dtype=torch.float64), 0, RANKS * EACH, STEPS)]
+
+
+def train_on_ranks(synchronized, pairs):
+    """The parameters and running statistics of this rank after a few steps with averaged gradients."""
+    net, rank = network(0, ranks=1).double(), dist.get_rank()
+    net = convert(net) if synchronized else net
+    optimizer = torch.optim.SGD(net.parameters(), LR, momentum=0.9)
+    for x, y in pairs:
+        optimizer.zero_grad()
+        cross_entropy(net(x.split(EACH)[rank]), y.split(EACH)[rank]).backward()
+        for p in net.parameters():
+            dist.all_reduce(p.grad)
+            p.grad /= RANKS
+        optimizer.step()
+    return {k: v.detach() for k, v in net.state_dict().items()}
+
+
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_one_process_computes_what_four_do(synchronized):
+    net = network(0, 1 if synchronized else RANKS).double()
+    alone = train(net, pairs(), LR).state_dict()
+    found = launch(train_on_ranks, synchronized, pairs(), processes=RANKS)[0]
+    assert found.keys() == alone.keys()
+    for name, value in alone.items():
+        # another order of sums, which a batch of two nearly equal samples makes larger by up to 1/√eps in each layer and step;
+        # a step moves a weight by some 1e-3
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-7)
+
+
+def test_all_reduce_on_this_machine_measures_each_way():
+    seconds = all_reduce_on_this_machine(2, sizes=(1024, 1048576), repeats=2)
+    assert [*seconds] == ["naive", "ring", "tree", TORCH]
+    for times in seconds.values():
+        assert times.shape == (2, 2) and (0 < times).all() and (times < 10).all()
+    ax = draw_all_reduce(seconds, sizes=(1024, 1048576))
+    assert ax.get_title("right") == "2 runs: median and range" and ax.get_xscale() == ax.get_yscale() == "log"
+    plt.close("all")
+
+
+def test_one_sample_each_cannot_be_normalized():
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        network(0, RANKS)(torch.rand(RANKS, 64))
+    assert isinstance(network(0, 1)(torch.rand(RANKS, 64)), torch.Tensor) and isinstance(network(0, 1)[0], nn.Linear)
