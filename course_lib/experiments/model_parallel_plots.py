@@ -1,11 +1,13 @@
-"""Drawings for model parallelism: AlexNet's two columns, and the schedule of a pipeline."""
+"""Drawings for model parallelism: AlexNet's two columns, what a step sends, and the schedule of a pipeline."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.axes import Axes
 
-from course_lib.experiments.plots import STYLE
+from course_lib.experiments.plots import STYLE, bands
+from course_lib.formulas.layer_traffic import batch_split, filters_split
 
 RANKS = ("C0", "C1")  # their colors in the drawing of the columns
 
@@ -34,6 +36,28 @@ def draw_columns(rows: Sequence[dict]) -> Axes:
     ax.spines[:].set_visible(False)
     ax.grid(False)
     return ax
+
+
+def traffic(rows: Sequence[dict], batch: torch.Tensor, *, n: int = 2, width: int = 4) -> dict[str, torch.Tensor]:
+    """Bytes that a rank sends in a step, for each size of the batch, in three ways: the rows are those of `layer_sizes`.
+
+    All layers whole and the batch split; all filters split and each layer's maps gathered; columns that cross where the rows say.
+    """
+    data = sum(batch_split(row["parameters"], n=n) for row in rows) + 0 * batch
+    inner = [
+        (0 if k == 0 else row["inputs"], row["outputs"]) for k, row in enumerate(rows)
+    ]  # nobody asks for the image's
+    every = sum(filters_split(*sizes, batch=batch, n=n) for sizes in inner)
+    crossing = sum(filters_split(row["inputs"], row["inputs"], batch=batch, n=n) for row in rows if row["crosses"])
+    columns = crossing + filters_split(0, rows[-1]["outputs"], batch=batch, n=n)
+    return {"batch split": width * data, "all filters": width * every, "two columns": width * columns}
+
+
+def draw_traffic(rows: Sequence[dict], batches: Sequence[int]) -> Axes:
+    """Draw the megabytes that each of two ranks sends in a step over the size of the batch, in the three ways of `traffic`."""
+    lines = traffic(rows, torch.tensor([*batches], dtype=torch.float64))
+    megabytes = {name: each[None] / 1e6 for name, each in lines.items()}
+    return bands(batches, megabytes, x_label="batch", y_label="MB sent by a rank in a step", log="xy")
 
 
 def draw_schedules(schedules: Mapping[str, Sequence[Sequence[tuple]]]) -> list[Axes]:

@@ -28,8 +28,8 @@ def average_gradients(parameters, group) -> None:
         p.grad /= dist.get_world_size(group)
 
 
-def hybrid_step(network: nn.Module, x: torch.Tensor, y: torch.Tensor, optimizer, mesh: DeviceMesh) -> torch.Tensor:
-    """One step on a batch that all ranks have: each row takes its share of the examples. Returns the loss of the whole batch.
+def hybrid_step(network: nn.Module, x: torch.Tensor, y: torch.Tensor, lr: float, mesh: DeviceMesh) -> torch.Tensor:
+    """One step of gradient descent on a batch that all ranks have: each row takes its share of the examples. Returns the loss of the whole batch.
 
     x has the shape (B, …), y (B,). Raises ValueError where the rows do not divide the batch.
     """
@@ -39,10 +39,12 @@ def hybrid_step(network: nn.Module, x: torch.Tensor, y: torch.Tensor, optimizer,
             f"{len(x)} examples can't be shared evenly by {rows} rows of ranks: take a multiple of {rows}."
         )
     loss = F.cross_entropy(network(own_part(x, 0, data)), own_part(y, 0, data))
-    optimizer.zero_grad()
+    network.zero_grad()
     loss.backward()  # sums inputs' gradients along the row, as the split layers ask
     average_gradients(network.parameters(), data)  # and then filters' gradients along the column
-    optimizer.step()
+    with torch.no_grad():
+        for p in network.parameters():
+            p -= lr * p.grad
     loss = loss.detach()
     dist.all_reduce(loss, group=data)
     return loss / rows
@@ -60,7 +62,6 @@ def train_hybrid(
     mesh, device = data_by_model(model), local_device()
     x, y = x.to(device), y.to(device)
     network = split(network.to(device), mesh.get_group("model"))
-    optimizer = torch.optim.SGD(network.parameters(), lr)
-    losses = [hybrid_step(network, x, y, optimizer, mesh).item() for _ in range(steps)]
+    losses = [hybrid_step(network, x, y, lr, mesh).item() for _ in range(steps)]
     with torch.no_grad():
         return losses, network(x).cpu()

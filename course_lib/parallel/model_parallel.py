@@ -142,7 +142,7 @@ class RowLinear(_Split):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = sum_over_ranks(F.linear(x, self.weight), self.group)  # (…, out)
-        return y if self.bias is None else y + self.bias  # added once, not by each rank
+        return y if self.bias is None else y + self.bias  # added once
 
 
 class SplitConv2d(_Split):
@@ -163,12 +163,12 @@ class SplitConv2d(_Split):
                 f"padding_mode={layer.padding_mode!r}. For groups see own_groups in course_lib.parallel.alexnet."
             )
         self = cls(own_part(weight, 0, group), bias if bias is None else own_part(bias, 0, group), group, gather=gather)
-        self.stride, self.padding, self.dilation = layer.stride, layer.padding, layer.dilation
+        self.geometry = layer.stride, layer.padding, layer.dilation
         return self
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = copy_to_ranks(x, self.group)
-        y = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)  # (B, N/n, H', W')
+        y = F.conv2d(x, self.weight, self.bias, *self.geometry)  # (B, N/n, H', W')
         return self._maybe_gather(y, 1)
 
 

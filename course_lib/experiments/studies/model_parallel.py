@@ -8,8 +8,8 @@ from course_lib.parallel import launch
 from course_lib.parallel.split_mistakes import KINDS, each_kind, fit, network
 
 
-@experiment(seeds=5, share={"steps": 20})
-def model_parallel_mistakes(seed, *, steps=100, examples=256):
+@experiment(seeds=5, share={"steps": 5})
+def model_parallel_mistakes(seed, *, steps=60, examples=256):
     """For each kind of mistake: how far the first step's gradient is off, as a share of the right one's norm; losses of two.
 
     Two ranks hold half of each layer. `first_layer` is that share for the first layer alone, `last_layer` for the last.
