@@ -1,11 +1,14 @@
 """One network on many processes: each computes the gradients of its share of the batch, and the average steps all copies alike."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+when_backward_ends = torch.autograd.Variable._execution_engine.queue_callback
 
 
 class DataParallel(nn.Module):
@@ -72,19 +75,21 @@ class DataParallel(nn.Module):
             return
         if not self._is_running:
             self._is_running = True
-            torch.autograd.Variable._execution_engine.queue_callback(self._finish)  # called when this backward ends
+            when_backward_ends(self._finish)
         self._missing[self._bucket_of[parameter]] -= 1
         if self.overlap:
             self._send(lambda bucket: self._missing[bucket] == 0)
 
     def _send(self, is_due) -> None:
-        """Start buckets in their order, which is the same on all ranks, up to the first that is not due."""
-        while self._sent < len(self._buckets) and is_due(self._buckets[self._sent]):
-            self._buckets[self._sent].start()
+        """Start buckets in order, up to the first that is not due."""
+        waiting = self._buckets[self._sent :]
+        for bucket in itertools.takewhile(is_due, waiting):
+            bucket.start()
             self._sent += 1
 
     def _finish(self) -> None:
-        self._send(lambda bucket: True)  # with what no loss of this rank has reached
+        """Send the rest, with zeros for what no loss has reached."""
+        self._send(lambda bucket: True)
         for bucket in self._buckets:
             bucket.finish()
         self._begin()

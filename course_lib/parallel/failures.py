@@ -53,8 +53,9 @@ def timed_out(ranks, timeout: float) -> RankTimeout:
     return RankTimeout(
         f"After {timeout:g} s, {len(waiting)} of {len(ranks)} ranks have not returned.\n"
         + "\n".join(lines)
-        + "\nEvery send needs a recv on the other rank, and all ranks call the same collectives in the same order. If the "
-        "work takes longer than this, give launch a larger `timeout`.",
+        + "\nEvery send needs a recv on the other rank, and all ranks call the same"
+        "\ncollectives in the same order. If the work takes longer than this, give"
+        "\nlaunch a larger `timeout`.",
         waiting[0].number,
     )
 

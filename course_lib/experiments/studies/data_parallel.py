@@ -29,20 +29,22 @@ def batches(data: Split, steps: int, batch: int, seed: int) -> list[torch.Tensor
     return [torch.randint(len(data.x_train), (batch,), generator=source) for _ in range(steps)]
 
 
-def train_data_parallel(seed: int = 0, steps: int = 100, batch: int = 64, rate: float = 0.5) -> list[torch.Tensor]:
-    """Runs on every rank: the weights of a small network after so many steps on digits, each rank with its share of each batch."""
+def train_data_parallel(seed=0, steps=100, batch=64, rate=0.5):
+    """On every rank: the weights after so many steps on digits."""
     data = _digits(1000, 400)
     network = DataParallel(digit_network(seed))
     optimizer = torch.optim.SGD(network.parameters(), rate)
     for chosen in batches(data, steps, batch, seed):
         mine = shard(chosen)
+        logits = network(data.x_train[mine])
+        loss = mean_over_ranks(cross_entropies(logits, data.y_train[mine]))
         optimizer.zero_grad()
-        mean_over_ranks(cross_entropies(network(data.x_train[mine]), data.y_train[mine])).backward()
+        loss.backward()
         optimizer.step()
     return [p.detach() for p in network.parameters()]
 
 
-def train_alone(seed: int = 0, steps: int = 100, batch: int = 64, rate: float = 0.5) -> list[torch.Tensor]:
+def train_alone(seed=0, steps=100, batch=64, rate=0.5):
     """The same training in this process, with whole batches."""
     data, network = _digits(1000, 400), digit_network(seed)
     optimizer = torch.optim.SGD(network.parameters(), rate)
