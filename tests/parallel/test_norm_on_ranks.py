@@ -8,9 +8,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from course_lib.experiments.data import digits
-from course_lib.experiments.studies.all_reduce import TORCH, all_reduce_on_this_machine, draw_all_reduce
+from course_lib.experiments.studies.all_reduce import all_reduce_on_this_machine, draw_all_reduce
 from course_lib.experiments.studies.data_parallel_norm import RANKS, batches, network, train
 from course_lib.parallel import launch
+from course_lib.parallel.all_reduce_times import TORCH
+from course_lib.parallel.data_parallel import DataParallel
 from course_lib.parallel.sync_batchnorm import convert
 
 STEPS, EACH, LR = 3, 2, 0.05
@@ -20,26 +22,34 @@ def pairs():
     return [*batches(digits(train=1000, val=0, dtype=torch.float64), 0, RANKS * EACH, STEPS)]
 
 
-def train_on_ranks(synchronized, pairs):
-    """The parameters and running statistics of this rank after a few steps with averaged gradients."""
-    net, rank = network(0, ranks=1).double(), dist.get_rank()
-    net = convert(net) if synchronized else net
-    optimizer = torch.optim.SGD(net.parameters(), LR, momentum=0.9)
-    for x, y in pairs:
-        optimizer.zero_grad()
-        cross_entropy(net(x.split(EACH)[rank]), y.split(EACH)[rank]).backward()
-        for p in net.parameters():
-            dist.all_reduce(p.grad)
-            p.grad /= RANKS
-        optimizer.step()
-    return {k: v.detach() for k, v in net.state_dict().items()}
+def layers():
+    """The study's network in PyTorch's own layers, with its first weights."""
+    alike = (nn.BatchNorm1d(m.num_features) if isinstance(m, nn.BatchNorm1d) else m for m in network(0, 1))
+    return nn.Sequential(*alike).double()
+
+
+def on_ranks(synchronized):
+    """What a rank returns after a few steps: parameters and running statistics. A closure, so that ranks import no test."""
+
+    def train_on_a_rank(net, pairs):
+        copy, rank = DataParallel(net := convert(net) if synchronized else net), dist.get_rank()
+        velocity = {p: 0.0 for p in net.parameters()}
+        for x, y in pairs:
+            net.zero_grad()
+            cross_entropy(copy(x.split(EACH)[rank]), y.split(EACH)[rank]).backward()
+            for p in velocity:  # torch.optim.SGD, which takes seconds to import what it does not need here
+                velocity[p] = 0.9 * velocity[p] + p.grad
+                p.data -= LR * velocity[p]
+        return {k: v.detach() for k, v in net.state_dict().items()}
+
+    return train_on_a_rank
 
 
 @pytest.mark.parametrize("synchronized", [False, True])
 def test_one_process_computes_what_four_do(synchronized):
     net = network(0, 1 if synchronized else RANKS).double()
     alone = train(net, pairs(), LR).state_dict()
-    found = launch(train_on_ranks, synchronized, pairs(), processes=RANKS)[0]
+    found = launch(on_ranks(synchronized), layers(), pairs(), processes=RANKS)[0]
     assert found.keys() == alone.keys()
     for name, value in alone.items():
         # another order of sums, which a batch of two nearly equal samples makes larger by up to 1/√eps in each layer and step;
