@@ -37,7 +37,7 @@ def network(seed: int) -> nn.Sequential:
         return nn.Sequential(*layers)
 
 
-def fit(model: nn.Sequential, x: torch.Tensor, y: torch.Tensor, steps: int, lr: float = 0.3):
+def fit(model: nn.Sequential, x: torch.Tensor, y: torch.Tensor, steps: int, lr: float = 0.1):
     """Full batches: the losses, and the gradients of the first step, one a parameter."""
     losses, first = [], []
     for _ in range(steps):

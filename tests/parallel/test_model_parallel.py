@@ -11,8 +11,6 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from course_lib.parallel import launch
 from course_lib.parallel.model_parallel import (
@@ -83,12 +81,16 @@ def split_results() -> dict:
             network = split_as(name, copy.deepcopy(whole))
             start = traffic.bytes
             results[name] = *backward(network, inputs(name), ranks), traffic.bytes - start
-    results["torch"] = with_dtensor()
+    if dist.get_world_size() == 2:  # its import takes each rank a second or two
+        results["torch"] = with_dtensor()
     return results | {"refused": refusals()}
 
 
 def with_dtensor():
     """The case "column and row" by PyTorch's tensor parallelism."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
     network, mesh = whole_layers()["column and row"], init_device_mesh("cpu", (dist.get_world_size(),))
     network = parallelize_module(network, mesh, {"0": ColwiseParallel(), "2": RowwiseParallel()})
     with Traffic() as traffic:
@@ -146,6 +148,8 @@ def test_each_layer_sends_what_the_formula_says(ranks, name, values):
 
 
 def test_pytorchs_tensor_parallelism_does_and_sends_the_same(ranks):
+    if len(ranks) != 2:
+        pytest.skip("asked of two ranks")
     for mine in ranks:
         for ours, theirs in zip(mine["column and row"], mine["torch"], strict=True):
             torch.testing.assert_close(ours, theirs, **EXACT)
