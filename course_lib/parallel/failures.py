@@ -69,7 +69,7 @@ def _in_words(says: str) -> str:
         return says
     each = [
         f"rank {k} calls {name.lower()}" + (f" on {kind} of the shape {shape}" if shape else "")
-        for k, name, shape, kind in calls
+        for k, name, shape, kind in sorted(calls, key=lambda call: int(call[0]))
     ]
     return f"The ranks do not call the same collective: {', '.join(each)}."
 

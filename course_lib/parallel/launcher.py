@@ -21,6 +21,8 @@ from course_lib.parallel.packing import pack_call, unpack
 from course_lib.parallel.processes import CAN_FORK, ForkServer
 
 MOST = 64  # processes on one machine; above it is a slip of the pen
+# The second is what the first step of an optimizer, a device mesh and FSDP import: 1.3 s for each rank, if not here.
+PRELOADED = ("torch.distributed", "torch._dynamo", rank_program.__name__)
 GRACE = 0.5  # seconds in which the others' errors arrive, too, so that the first one is told
 
 
@@ -40,8 +42,11 @@ def launch(
     happens, after their number. At the end, or when this call is interrupted, no process is left.
 
     `timeout` is in seconds, for all of it. `backend` is "gloo" (CPUs) or "nccl" (a GPU for each process); by itself NCCL where
-    there are enough GPUs, see `local_device`. With `check` the ranks compare each collective's name, shape and type before it
-    runs: unlike ones are an error in place of a hang or a wrong number, and nothing overlaps; measure without. Under `torchrun` the same call joins the processes that stand.
+    there are enough GPUs, see `local_device`. Under `torchrun` the same call joins the processes that stand.
+
+    With `check` the ranks compare each collective's name, shape and type before it runs: unlike ones are an error in place of
+    a hang or a wrong number, and nothing overlaps. Go without it to measure, and where ranks send and receive unlike numbers
+    of messages before they meet: PyTorch counts those as collectives.
 
     Raises RankError with the rank's traceback where one fails, RankTimeout with the line where each rank waits, TypeError
     (Unsendable) for what cannot be sent, ValueError for a number of processes or a backend that cannot be.
@@ -160,7 +165,7 @@ def _server(owner: int) -> ForkServer:
 @functools.lru_cache(maxsize=1)
 def _start_server(owner: int) -> ForkServer:
     quiet = {"TORCH_CPP_LOG_LEVEL": "FATAL"} | os.environ  # what PyTorch logs beside an error stands in the error, too
-    server = ForkServer("torch", "torch.distributed", rank_program.__name__, environment=quiet).__enter__()
+    server = ForkServer(*PRELOADED, environment=quiet).__enter__()
     atexit.register(server.__exit__)
     return server
 

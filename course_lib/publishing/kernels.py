@@ -22,6 +22,7 @@ PRELOADED = (
     "torch",
     "torch.func",
     "torch.fx.experimental.proxy_tensor",
+    "torch._dynamo",  # which each optimizer imports
     "matplotlib.figure",
     "matplotlib.backends.backend_svg",
     "sklearn.datasets",
