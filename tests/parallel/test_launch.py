@@ -266,8 +266,9 @@ def test_an_interrupted_call_ends_its_processes(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""\
-        import os, time
+        import os, signal, time
         from course_lib.parallel import launch
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell that runs in the background
         def slow():
             print(os.getpid(), flush=True)
             time.sleep(100)

@@ -72,8 +72,9 @@ def error(net: nn.Module, data: Split) -> float:
     return 100 * (net.eval()(data.x_test).argmax(1) != data.y_test).double().mean().item()
 
 
-@experiment(seeds=8, share={"samples": (1, 2)})
-def sync_batchnorm_on_digits(seed, *, samples=(1, 2, 4, 8), ranks=RANKS, steps=400, lr=0.05):
+# The share is the samples with which a last bit does not decide: with one or two, rounding alone moves a seed by several percent.
+@experiment(seeds=8, share={"samples": (8, 4)})
+def sync_batchnorm_on_digits(seed, *, samples=(8, 4, 2, 1), ranks=RANKS, steps=400, lr=0.05):
     """Test errors in percent after training on four ranks with so many samples each, by both kinds of batch normalization.
 
     One process computes what the ranks do. With one sample on each rank there is no `plain`: inf, as PyTorch refuses to train.
@@ -92,8 +93,8 @@ def sync_batchnorm_on_digits(seed, *, samples=(1, 2, 4, 8), ranks=RANKS, steps=4
 
 def draw_sync_batchnorm(result: Record, ax: Axes | None = None) -> Axes:
     """The test errors over the samples of each rank, a curve for each kind."""
-    curves = {label: result[name] for name, label in NAMES.items()}
-    samples = result.settings["samples"]
+    curves = {label: result[name].flip(-1) for name, label in NAMES.items()}
+    samples = result.settings["samples"][::-1]
     ax = bands(samples, curves, x_label="samples on each of 4 ranks", y_label="test error (%)", log="xy", ax=ax)
     ax.set_xticks(samples, samples)
     return ax
