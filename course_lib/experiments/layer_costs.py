@@ -82,16 +82,3 @@ def parameters(network: str) -> int:
     if network not in NETWORKS:
         raise ValueError(f"There is no network `{network}`. There are: {', '.join(NETWORKS)}.")
     return sum(layer.parameters for layer in NETWORKS[network])
-
-
-CROSSING = {  # numbers of an image's maps that these layers of AlexNet read; after pooling, where there is any
-    "conv2": 96 * 27**2, "conv3": 256 * 13**2, "conv4": 384 * 13**2, "conv5": 384 * 13**2,
-    "fc6": 256 * 6**2, "fc7": 4096, "fc8": 4096,
-}  # fmt: skip
-
-
-def crossing_maps(layers: list[str]) -> int:
-    """How many numbers of an image's maps AlexNet's other half needs as inputs of these layers. Raises ValueError for others."""
-    if unknown := [name for name in layers if name not in CROSSING]:
-        raise ValueError(f"No maps cross into `{unknown[0]}`. They can into: {', '.join(CROSSING)}.")
-    return sum(CROSSING[name] for name in layers)

@@ -87,12 +87,22 @@ def tree_rounds(*, n):
 
 
 def ring_seconds(size, *, n, bandwidth, latency):
-    """Seconds of the ring: each round is a message of size/n bytes at `bandwidth` bytes a second, after `latency` seconds."""
+    """Seconds of a ring all-reduce of `size` bytes over n ranks.
+
+    Each rank has a link of its own, with `bandwidth` bytes a second in each
+    direction; in each of 2(n - 1) rounds it sends the n-th part, after
+    `latency` seconds. Source: Patarasuk and Yuan (2009); slide 53.
+    """
     return ring_rounds(n=n) * (latency + size / (n * bandwidth))
 
 
 def naive_seconds(size, *, n, bandwidth, latency):
-    """Seconds through rank 0: each round is a message of the whole array."""
+    """Seconds of an all-reduce whose bytes all pass through one link.
+
+    That is the link of rank 0, which gets n - 1 arrays and sends n - 1 sums,
+    and it is a bus that all share, whatever the algorithm: the ring, too,
+    moves 2(n - 1) times `size` bytes in all. Source: slides 53 and 61.
+    """
     return naive_rounds(n=n) * (latency + size / bandwidth)
 
 

@@ -5,27 +5,11 @@ Sizes are bytes, bandwidths bytes a second, latencies seconds a message. Every f
 
 import torch
 
+# On links of their own, and over a bus that all share, which is as slow as the link of rank 0.
+from course_lib.formulas.all_reduce import naive_seconds as serial_all_reduce_seconds
+from course_lib.formulas.all_reduce import ring_seconds as all_reduce_seconds
+
 # --- one collective
-
-
-def all_reduce_seconds(size, *, n, bandwidth, latency):
-    """Seconds of a ring all-reduce of `size` bytes over n ranks.
-
-    Each rank has a link of its own, with this bandwidth in each direction; in
-    each of 2(n - 1) rounds it sends the n-th part. Source: Patarasuk and Yuan
-    (2009); slide 53. Equals torch.distributed.all_reduce in its bytes.
-    """
-    return 2 * (n - 1) * (latency + size / (n * bandwidth))
-
-
-def serial_all_reduce_seconds(size, *, n, bandwidth, latency):
-    """Seconds of an all-reduce whose bytes all pass through one link.
-
-    That is the link of rank 0, which gets n - 1 gradients and sends n - 1
-    sums, and it is a bus that all share, whatever the algorithm: the ring,
-    too, moves 2(n - 1) times `size` bytes in all. Source: slides 53 and 61.
-    """
-    return 2 * (n - 1) * (latency + size / bandwidth)
 
 
 def all_gather_seconds(size, *, n, bandwidth, latency):
@@ -163,17 +147,7 @@ def step_summary(forward, backward, arrived, *, n, slow=1.0):
     return step, (step - work) / step, (work - alone) / step, n * alone / step
 
 
-# --- memory
-
-
-def training_bytes(parameters, *, shards=1, states=2, width=4):
-    """Bytes of weights, gradients and optimizer state on each rank.
-
-    `states` numbers for each parameter, 2 for Adam, of `width` bytes, all of
-    them cut into `shards`: 1 for data parallel, n for fully sharded. Source:
-    Rajbhandari et al. (2020). Activations come on top.
-    """
-    return (2 + states) * width * parameters / shards
+# --- fully sharded
 
 
 def sharded_step_seconds(size, *, n, bandwidth, latency):

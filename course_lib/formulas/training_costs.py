@@ -30,14 +30,16 @@ def reached_share(forward, *, images, epochs, days, peak):
     return at_peak / days
 
 
-def training_bytes(parameters, activations, batch, *, states=1, each=FLOAT32):
+def training_bytes(parameters, activations=0, batch=0, *, states=1, shards=1, each=FLOAT32):
     """Bytes for weights, gradient, optimizer state, and what backward needs.
 
     `activations` are the bytes that the forward pass keeps of one sample,
     `states` the optimizer's numbers for each weight: 1 for momentum, 2 for
-    Adam. Workspaces and the allocator's gaps come on top.
+    Adam. All but the activations are cut into `shards`: 1 for data parallel,
+    n for fully sharded (Rajbhandari et al., 2020). Workspaces and the
+    allocator's gaps come on top.
     """
-    return (2 + states) * parameters * each + batch * activations
+    return (2 + states) * parameters * each / shards + batch * activations
 
 
 def largest_batch(memory, parameters, activations, *, states=1, each=FLOAT32):

@@ -3,40 +3,14 @@
 Every rank calls the same function with a tensor of the same shape and type; each gets a new tensor.
 """
 
-import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import torch
 import torch.distributed as dist
 
 from course_lib.formulas.all_reduce import ring_chunk
 
 
-@dataclass
-class Traffic:
-    """What this rank has sent: bytes, without what a network adds to them, and messages."""
-
-    bytes: int = 0
-    messages: int = 0
-
-
-_counters: list[Traffic] = []
-
-
-@contextlib.contextmanager
-def counted() -> Iterator[Traffic]:
-    """Count what this rank sends within the block by this module's functions: `with counted() as traffic: ...`."""
-    _counters.append(traffic := Traffic())
-    try:
-        yield traffic
-    finally:
-        _counters.remove(traffic)
-
-
 def send(x: torch.Tensor, to: int) -> None:
     """Send a tensor to the rank `to`, which receives one of the same shape and type; waits until it may be changed."""
-    _count(x)
     dist.send(x.contiguous(), to)
 
 
@@ -49,7 +23,6 @@ def receive(like: torch.Tensor, source: int) -> torch.Tensor:
 
 def exchange(x: torch.Tensor, to: int, like: torch.Tensor, source: int) -> torch.Tensor:
     """Send `x` and receive at the same time: no rank of a ring has to wait for one that waits itself."""
-    _count(x)
     got = torch.empty_like(like, memory_format=torch.contiguous_format)
     both = dist.P2POp(dist.isend, x.contiguous(), to), dist.P2POp(dist.irecv, got, source)
     for work in dist.batch_isend_irecv([*both]):
@@ -132,12 +105,6 @@ def ring_all_reduce(x: torch.Tensor) -> torch.Tensor:
 
 
 ALL_REDUCE = {"naive": naive_all_reduce, "ring": ring_all_reduce, "tree": tree_all_reduce}
-
-
-def _count(x: torch.Tensor) -> None:
-    for traffic in _counters:
-        traffic.bytes += x.numel() * x.element_size()
-        traffic.messages += 1
 
 
 def _rank_of(root: int) -> tuple[int, int]:

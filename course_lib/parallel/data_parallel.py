@@ -1,7 +1,7 @@
 """One network on many processes: each computes the gradients of its share of the batch, and the average steps all copies alike."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -121,6 +121,13 @@ class _Bucket:
         for p, values, count in zip(self.parameters, gradients, used.tolist()):
             if count:
                 p.grad = values.view_as(p).clone() if p.grad is None else p.grad.copy_(values.view_as(p))
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], group: dist.ProcessGroup | None = None) -> None:
+    """Replace each gradient by its mean over the ranks of the group, all of them by default: a message for each, after backward."""
+    for p in parameters:
+        dist.all_reduce(p.grad, group=group)
+        p.grad /= dist.get_world_size(group)
 
 
 def mean_over_ranks(losses: Tensor) -> Tensor:

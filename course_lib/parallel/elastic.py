@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from course_lib.parallel.data_parallel import average_gradients
+
 EXAMPLES = 16  # of each rank in a step
 FILE = "checkpoint.pt"
 
@@ -75,13 +77,6 @@ def network(seed: int) -> nn.Module:
         return nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1))
 
 
-def average_gradients(model: nn.Module) -> None:
-    """Each gradient becomes its mean over the ranks."""
-    for p in model.parameters():
-        dist.all_reduce(p.grad)
-        p.grad /= dist.get_world_size()
-
-
 def train(steps: int, folder: str | Path, *, every: int = 10, pause: float = 0.0, seed: int = 0) -> dict:
     """Train a small network to a step of this number, from the folder's checkpoint if there is one: its state_dict.
 
@@ -103,7 +98,7 @@ def train(steps: int, folder: str | Path, *, every: int = 10, pause: float = 0.0
         x, y = batch(seed, step, rank)
         optimizer.zero_grad()
         nn.functional.mse_loss(model(x), y).backward()
-        average_gradients(model)
+        average_gradients(model.parameters())
         optimizer.step()
         time.sleep(pause)
         if rank == 0 and (step % every == 0 or step == steps):

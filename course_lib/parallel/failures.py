@@ -30,7 +30,7 @@ def failure(ranks) -> RankError:
     """The error of the rank that failed first: a process that was killed, or else the earliest exception."""
     killed = [one for one in ranks if one.failed and not one.file("error").exists()]
     if killed:
-        first, others = killed[0], []
+        first = killed[0]
         return RankError(f"Rank {first.number} of {len(ranks)} {_ending(first.process.poll())}.", first.number)
     errors = {one.number: unpack(one.file("error")) for one in ranks if one.file("error").exists()}
     first, *others = sorted(errors, key=lambda k: errors[k]["time"])
@@ -108,7 +108,7 @@ def _stack(one) -> list[tuple[str, int, str]]:
     text = one.file("stack").read_text("utf8") if one.file("stack").exists() else ""
     frames = re.findall(r'File "(.*)", line (\d+) in (.*)', text)
     outer = next((k for k, (file, _, _) in enumerate(frames) if Path(file).name == "rank.py"), len(frames))
-    return [(file, int(line), name) for file, line, name in reversed(frames[:outer])] or frames[:0]
+    return [(file, int(line), name) for file, line, name in reversed(frames[:outer])]
 
 
 def _place(one) -> str:

@@ -6,6 +6,7 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.nn import functional as F
 
+from course_lib.parallel.data_parallel import average_gradients
 from course_lib.parallel.launcher import local_device
 from course_lib.parallel.model_parallel import own_part, split
 
@@ -21,27 +22,24 @@ def data_by_model(model: int) -> DeviceMesh:
     return init_device_mesh(local_device().type, (n // model, model), mesh_dim_names=("data", "model"))
 
 
-def average_gradients(parameters, group) -> None:
-    """Replace each gradient by its mean over the ranks of the group, which hold the same part of the network."""
-    for p in parameters:
-        dist.all_reduce(p.grad, group=group)
-        p.grad /= dist.get_world_size(group)
+def hybrid_step(network, x, y, lr: float, mesh: DeviceMesh) -> torch.Tensor:
+    """One step of gradient descent: the loss of the whole batch.
 
-
-def hybrid_step(network: nn.Module, x: torch.Tensor, y: torch.Tensor, lr: float, mesh: DeviceMesh) -> torch.Tensor:
-    """One step of gradient descent on a batch that all ranks have: each row takes its share of the examples. Returns the loss of the whole batch.
-
-    x has the shape (B, …), y (B,). Raises ValueError where the rows do not divide the batch.
+    All ranks pass the same batch, x (B, ...) and y (B,), and each row of the
+    mesh takes its share of it. Raises ValueError where the rows do not divide
+    the batch. Source: slides 59 and 60.
     """
     data, rows = mesh.get_group("data"), mesh["data"].size()
     if len(x) % rows:
         raise ValueError(
-            f"{len(x)} examples can't be shared evenly by {rows} rows of ranks: take a multiple of {rows}."
+            f"{len(x)} examples can't be shared evenly by {rows} rows of ranks: "
+            f"take a multiple of {rows}."
         )
-    loss = F.cross_entropy(network(own_part(x, 0, data)), own_part(y, 0, data))
+    x, y = own_part(x, 0, data), own_part(y, 0, data)
+    loss = F.cross_entropy(network(x), y)  # maps go along the row
     network.zero_grad()
-    loss.backward()  # sums inputs' gradients along the row, as the split layers ask
-    average_gradients(network.parameters(), data)  # and then filters' gradients along the column
+    loss.backward()  # and their gradients back
+    average_gradients(network.parameters(), data)  # along the column
     with torch.no_grad():
         for p in network.parameters():
             p -= lr * p.grad

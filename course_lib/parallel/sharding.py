@@ -6,6 +6,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from course_lib.parallel.data_parallel import average_gradients
+
 
 def held_bytes(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, int]:
     """Bytes that this rank holds of weights, gradients and the optimizer's states of one number a parameter."""
@@ -37,7 +39,7 @@ def train_sharded(network: nn.Module, x: torch.Tensor, y: torch.Tensor, *, steps
         optimizer.zero_grad()
         nn.functional.mse_loss(network(x), y).backward()
         if not shard:
-            _average(network, n)
+            average_gradients(network.parameters())
         optimizer.step()
     held = held_bytes(network, optimizer)
     return [_whole(p.detach()) for p in network.parameters()], held
@@ -53,12 +55,6 @@ def _shard(network: nn.Module, n: int) -> None:
         if isinstance(layer, nn.Linear):
             fully_shard(layer, mesh=mesh)
     fully_shard(network, mesh=mesh)
-
-
-def _average(network: nn.Module, n: int) -> None:
-    for p in network.parameters():
-        dist.all_reduce(p.grad)
-        p.grad /= n
 
 
 def _local(x: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 from course_lib.formulas.normalization import batch_axes, batch_norm_eval, batch_sums, per_feature, statistics_of_sums
 
 
-def sum_over_ranks(x: torch.Tensor) -> torch.Tensor:
+def total_over_ranks(x: torch.Tensor) -> torch.Tensor:
     """The sum over the ranks, a new tensor; a copy of x where there is one process alone."""
     x = x.clone()
     if dist.is_initialized():
@@ -27,7 +27,7 @@ class SyncNormalize(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, gamma, beta, eps):
         """x: (N, features) or (N, C, ...) with N as it is on this rank; gamma, beta: (features,). One message."""
-        n, mean, variance = statistics_of_sums(sum_over_ranks(batch_sums(x)))
+        n, mean, variance = statistics_of_sums(total_over_ranks(batch_sums(x)))
         std = (variance + eps).sqrt()
         x_hat = ((x - per_feature(mean, x)) / per_feature(std, x)).to(x.dtype)
         ctx.save_for_backward(x_hat, std.to(x.dtype), gamma, n)
@@ -50,7 +50,7 @@ class SyncNormalize(torch.autograd.Function):
         g_beta, g_gamma = g.sum(axes), (g * x_hat).sum(axes)
         if not ctx.needs_input_grad[0]:
             return None, g_gamma, g_beta, None
-        means = (sum_over_ranks(torch.cat([g_beta, g_gamma])) / n).to(g.dtype)
+        means = (total_over_ranks(torch.cat([g_beta, g_gamma])) / n).to(g.dtype)
         mean_beta, mean_gamma = (per_feature(v, g) for v in means.chunk(2))
         return per_feature(gamma / std, g) * (g - mean_beta - x_hat * mean_gamma), g_gamma, g_beta, None
 

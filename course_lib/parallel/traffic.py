@@ -1,4 +1,4 @@
-"""Counts what the collectives send, whoever calls them: our layers, torch's DTensor, its pipelines."""
+"""Counts what send and the collectives send, whoever calls them: ours, our layers, torch's DTensor, its pipelines."""
 
 import torch
 import torch.distributed as dist
@@ -23,20 +23,20 @@ class Traffic(TorchDispatchMode):
     """Within `with Traffic() as traffic:`, the calls and bytes that this rank sends: `traffic.bytes`, by kind in `traffic.calls`.
 
     Bytes are those of the ring algorithms: 2 (n - 1)/n of a tensor for an all-reduce, n - 1 times its part for an all-gather.
-    Raises NotImplementedError for a collective that it has no count for. What C++ starts by itself, as torch's
+    Raises ValueError for a collective that it has no count for. What C++ starts by itself, as torch's
     DistributedDataParallel does, is not seen.
     """
 
     def __init__(self):
         super().__init__()
-        self.bytes, self.calls = 0.0, {}
+        self.bytes, self.calls = 0, {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         """Called for each of PyTorch's operations."""
         space, _, name = func._schema.name.partition("::")
         if space in ("c10d", "_c10d_functional") and not name.startswith(("wait", "_wrap", "barrier", "recv")):
             if name not in SENT:
-                raise NotImplementedError(f"Traffic has no count for the collective {name}. Add a line for it to SENT.")
+                raise ValueError(f"Traffic has no count for the collective {name}. Add a line for it to SENT.")
             self.calls[name] = self.calls.get(name, 0) + 1
             self.bytes += SENT[name](_size(name, args), _ranks(args))
         return func(*args, **(kwargs or {}))
@@ -55,4 +55,4 @@ def _ranks(args) -> int:
             return dist.ProcessGroup.unbox(x).size()
         if isinstance(x, str) and x not in ("sum", "avg"):
             return dist.distributed_c10d._resolve_process_group(x).size()
-    raise NotImplementedError("Traffic finds no process group among the arguments of a collective.")
+    raise ValueError("Traffic finds no process group among the arguments of a collective.")

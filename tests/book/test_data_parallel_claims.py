@@ -196,6 +196,18 @@ def test_a_tree_is_faster_for_small_arrays(page):
     return fig.n, fig.size, 1e6 * fig.seconds, ring, rounds, fig.rounds
 
 
+@page.claim("From {} to {} KB hardly anything changes", "At {} MB the bytes count.",
+            "The busiest rank sends {} MB by the ring, {} by the tree and {} through rank 0")
+def test_latency_and_bytes_of_an_all_reduce():
+    record = recorded("all_reduce_by_size")
+    sizes, middle = record.settings["sizes"], {way: record[way].median(0).values for way in ("ring", "tree", "naive")}
+    for times in middle.values():
+        assert 0.5 < times[1] / times[0] < 2 and times[3] > 2 * times[1]
+    assert middle["ring"][0] > 3 * middle["tree"][0] and middle["ring"][3] < 1.1 * middle["naive"][3]
+    sent = [record[f"sent {way}"][0, -1].item() / 1e6 for way in ("ring", "tree", "naive")]
+    return sizes[0] / 1024, sizes[1] / 1024, sizes[3] // 2**20, *sent
+
+
 # Batch normalization
 
 

@@ -7,16 +7,17 @@ import torch
 from claims import About, Page
 
 from course_lib.experiments import layouts, recorded
-from course_lib.experiments.layer_costs import NETWORKS, crossing_maps, parameters
+from course_lib.experiments.layer_costs import NETWORKS, parameters
 from course_lib.experiments.layouts import SLIDE_61, days, days_by_part, fit, leave_one_out, slide_61_constants
 from course_lib.formulas.parallel_costs import (
     all_reduce_seconds,
     bucket_schedule,
     fastest_count,
     sharded_step_seconds,
-    training_bytes,
 )
+from course_lib.formulas.training_costs import training_bytes
 from course_lib.parallel import launch
+from course_lib.parallel.alexnet import alexnet, layer_sizes
 from course_lib.widgets.figures.step_timeline import RATE
 
 page = Page("parallel/hybrid")
@@ -133,8 +134,9 @@ def test_the_model_of_the_table():
     "it is {} (the inputs of conv3 and of the three fully connected layers); if all layers from conv2 on do, it is {}.",
 )
 def test_the_constants_mean_something():
-    fewest = crossing_maps(["conv3", "fc6", "fc7", "fc8"])
-    most = crossing_maps(["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"])
+    inputs = {row["layer"]: row["inputs"] for row in layer_sizes(alexnet())}
+    fewest = sum(inputs[layer] for layer in ("conv3", "fc6", "fc7", "fc8"))
+    most = sum(inputs.values()) - inputs["conv1"]
     numbers = CONSTANTS.map_bytes / 4 / layouts.BATCH
     assert fewest < numbers < most
     size = layouts.GRADIENTS / 1e6
@@ -286,8 +288,8 @@ def test_the_pictures_words():
 def test_memory_and_traffic():
     link = {"n": 8, "bandwidth": 1.0, "latency": 0.0}
     more = sharded_step_seconds(1.0, **link) / all_reduce_seconds(1.0, **link)
-    each = training_bytes(1)
-    return each, 7, training_bytes(7e9) / 1e9, each, more, more
+    each = training_bytes(1, states=2)
+    return each, 7, training_bytes(7e9, states=2) / 1e9, each, more, more
 
 
 @page.claim(

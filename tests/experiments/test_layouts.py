@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from course_lib.experiments import layouts
-from course_lib.experiments.layer_costs import NETWORKS, crossing_maps, parameters
+from course_lib.experiments.layer_costs import NETWORKS, parameters
 from course_lib.experiments.layouts import (
     SLIDE_61,
     days,
@@ -17,6 +17,7 @@ from course_lib.experiments.layouts import (
     slide_61_constants,
 )
 from course_lib.experiments.network_costs import known
+from course_lib.parallel.alexnet import alexnet, layer_sizes
 
 
 def test_one_set_of_constants_gives_all_five_rows_within_ten_percent():
@@ -43,8 +44,9 @@ def test_the_constants_are_those_of_the_equations():
 def test_the_maps_that_were_fitted_lie_between_one_crossing_and_all():
     """A check of the model by numbers that it was not fitted to: AlexNet's own."""
     numbers = slide_61_constants().map_bytes / layouts.BATCH / 4
-    fewest = crossing_maps(["conv3", "fc6", "fc7", "fc8"])
-    most = crossing_maps(["conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"])
+    inputs = {row["layer"]: row["inputs"] for row in layer_sizes(alexnet())}
+    fewest = sum(inputs[layer] for layer in ("conv3", "fc6", "fc7", "fc8"))
+    most = sum(inputs.values()) - inputs["conv1"]
     assert fewest < numbers < most
 
 
@@ -117,15 +119,13 @@ def test_a_transformer_block_has_as_many_parameters_as_pytorchs():
     assert sum(p.numel() for p in block.parameters()) == NETWORKS["GPT-2 small"][1].parameters
 
 
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: parameters("LeNet"), "There is no network `LeNet`. There are: AlexNet, ResNet-50, GPT-2 small."),
-        (lambda: crossing_maps(["conv3", "conv1"]), "No maps cross into `conv1`. They can into: conv2, conv3"),
-    ],
-    ids=["a network", "a layer"],
-)
-def test_unknown_names(call, words):
-    with pytest.raises(ValueError) as refused:
-        call()
-    assert words in str(refused.value)
+def test_alexnet_is_the_one_that_two_ranks_train():
+    rows = layer_sizes(alexnet())
+    assert [(layer.name, layer.parameters) for layer in NETWORKS["AlexNet"]] == [
+        (row["layer"], row["parameters"]) for row in rows
+    ]
+
+
+def test_an_unknown_name():
+    with pytest.raises(ValueError, match="There is no network `LeNet`. There are: AlexNet, ResNet-50, GPT-2 small."):
+        parameters("LeNet")

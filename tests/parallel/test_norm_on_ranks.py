@@ -1,6 +1,5 @@
 """The study of batch normalization on four ranks computes in one process: it must be what four processes do."""
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 import torch.distributed as dist
@@ -8,10 +7,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from course_lib.experiments.data import digits
-from course_lib.experiments.studies.all_reduce import all_reduce_on_this_machine, draw_all_reduce
 from course_lib.experiments.studies.data_parallel_norm import RANKS, batches, network, train
 from course_lib.parallel import launch
-from course_lib.parallel.all_reduce_times import TORCH
 from course_lib.parallel.data_parallel import DataParallel
 from course_lib.parallel.sync_batchnorm import convert
 
@@ -55,16 +52,6 @@ def test_one_process_computes_what_four_do(synchronized):
         # another order of sums, which a batch of two nearly equal samples makes larger by up to 1/√eps in each layer and step;
         # a step moves a weight by some 1e-3
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-7)
-
-
-def test_all_reduce_on_this_machine_measures_each_way():
-    seconds = all_reduce_on_this_machine(2, sizes=(1024, 1048576), repeats=2)
-    assert [*seconds] == ["naive", "ring", "tree", TORCH]
-    for times in seconds.values():
-        assert times.shape == (2, 2) and (0 < times).all() and (times < 10).all()
-    ax = draw_all_reduce(seconds, sizes=(1024, 1048576))
-    assert ax.get_title("right") == "2 runs: median and range" and ax.get_xscale() == ax.get_yscale() == "log"
-    plt.close("all")
 
 
 def test_one_sample_each_cannot_be_normalized():

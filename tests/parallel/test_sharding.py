@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.formulas.parallel_costs import training_bytes
+from course_lib.formulas.training_costs import training_bytes
 from course_lib.parallel import RankError, launch
 from course_lib.parallel.sharding import train_sharded
 
@@ -39,7 +39,7 @@ def test_sharded_training_equals_one_process_and_each_rank_holds_an_nth(processe
         torch.testing.assert_close(weights, alone, rtol=1e-12, atol=1e-12)
         each = 8 * count // processes
         assert held == {"weights": each, "gradients": each, "states": 2 * each}
-        assert sum(held.values()) == training_bytes(count, shards=processes, width=8)
+        assert sum(held.values()) == training_bytes(count, states=2, shards=processes, each=8)
 
 
 def unsharded(network, x, y):
@@ -50,7 +50,7 @@ def test_without_sharding_the_weights_are_the_same_and_every_rank_holds_everythi
     network, x, y = problem()
     ranks = launch(unsharded, network, x, y, processes=2)
     count = sum(p.numel() for p in network.parameters())
-    assert [sum(held.values()) for _, held in ranks] == [training_bytes(count, width=8)] * 2
+    assert [sum(held.values()) for _, held in ranks] == [training_bytes(count, states=2, each=8)] * 2
     for weights, _ in ranks:
         torch.testing.assert_close(weights, trained_alone(network, x, y), rtol=1e-12, atol=1e-12)
 

@@ -1,30 +1,32 @@
-"""What an all-reduce takes on real processes: ours, written with send and receive, and PyTorch's, on the machine at hand."""
-
-from collections.abc import Mapping, Sequence
+"""What an all-reduce takes on real processes: ours, written with send and receive, and PyTorch's."""
 
 import torch
 from matplotlib.axes import Axes
 
 from course_lib.experiments.plots import bands
+from course_lib.experiments.records import Record, experiment
 from course_lib.parallel import launch
-from course_lib.parallel.all_reduce_times import all_reduce_times
+from course_lib.parallel.all_reduce_times import TORCH, all_reduce_bytes, all_reduce_times
+from course_lib.parallel.collectives import ALL_REDUCE
 
-SIZES = (1024, 16384, 262144, 4194304)  # bytes
 
+@experiment(seeds=5, share={"sizes": (1024, 16384), "times": False})
+def all_reduce_by_size(seed, *, sizes=(1024, 16384, 262144, 4194304), processes=4, repeats=15, times=True):
+    """Milliseconds of an all-reduce by each way, for arrays of so many bytes: (sizes,), the median of the repeats.
 
-def all_reduce_on_this_machine(
-    processes: int = 4, *, sizes: Sequence[int] = SIZES, repeats: int = 5
-) -> dict[str, torch.Tensor]:
-    """Seconds of an all-reduce by each way, (repeats, sizes), for arrays of so many bytes on so many processes.
-
-    A time is that of the rank that took longest. It holds for this machine, now: measured where it is shown, never recorded.
+    `sent NAME` are the bytes that the busiest rank sends, (sizes,). Without `times`, which are this machine's, these alone. The
+    seed changes nothing: each is one more launch.
     """
-    return launch(all_reduce_times, [*sizes], repeats, processes=processes, check=False)[0]
+    ranks = launch(all_reduce_bytes, sizes, processes=processes, check=False)
+    sent = {f"sent {way}": torch.tensor([rank[way] for rank in ranks]).amax(0) for way in ALL_REDUCE}
+    if not times:
+        return sent
+    seconds = launch(all_reduce_times, sizes, repeats, processes=processes, check=False)[0]
+    return sent | {way: 1000 * x for way, x in seconds.items()}
 
 
-def draw_all_reduce(seconds: Mapping[str, torch.Tensor], sizes: Sequence[int] = SIZES, ax: Axes | None = None) -> Axes:
-    """The seconds over the bytes, a curve for each way: median and range over the repeats."""
-    ax = bands(sizes, seconds, x_label="bytes", y_label="seconds", log="xy", ax=ax)
-    repeats = len(next(iter(seconds.values())))
-    ax.set_title(f"{repeats} runs: median and range", fontsize=8.5, fontweight="normal", loc="right")
-    return ax
+def draw_all_reduce(result: Record) -> Axes:
+    """The milliseconds over the kilobytes, a curve for each way."""
+    curves = {way: result[way] for way in (*ALL_REDUCE, TORCH)}
+    kilobytes = [size / 1024 for size in result.settings["sizes"]]
+    return bands(kilobytes, curves, x_label="KB", y_label="ms for an all-reduce by 4 processes", log="xy")

@@ -43,7 +43,7 @@ export const render = live({
       chosen.mark(machine);
       const own = spec.machines[machine];
       const asGiven = own.peak === peak && own.bandwidth === bandwidth;
-      const limit = peak / bandwidth;
+      const limit = code.balance(peak, bandwidth);
       answer.show({ number: show(limit) });
       const points = layers.map(({ key, label, color, operations, moved, row }) => {
         const intensity = operations(batch) / moved(batch);

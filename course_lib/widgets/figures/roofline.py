@@ -146,9 +146,10 @@ class Roofline(Figure):
 
 @functools.cache
 def code() -> str:
-    """`roof(intensity, peak, bandwidth)`, and for each layer its operations and bytes by batch."""
+    """`roof(intensity, peak, bandwidth)`, `balance(peak, bandwidth)`, and for each layer its operations and bytes by batch."""
     roof = lambda i, peak, bandwidth: roofline.attainable(i, peak=peak, bandwidth=bandwidth)
     parts = [javascript.of(roof, "roof", i=(), peak=(), bandwidth=())]
+    parts += [javascript.of(roofline.balance, peak=(), bandwidth=())]
     for key, layer in LAYERS.items():
         parts += [javascript.of(layer.operations, f"{key}_operations", batch=())]
         parts += [javascript.of(layer.moved, f"{key}_moved", batch=())]
