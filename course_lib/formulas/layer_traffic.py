@@ -15,7 +15,7 @@ def filters_split(inputs, outputs, *, batch, n):
 def batch_split(parameters, *, n):
     """Values sent for a layer that is whole on n ranks: its gradients, summed.
 
-    Source: slide 53. Equals DistributedDataParallel's all-reduce.
+    Source: slide 54. Equals DistributedDataParallel's all-reduce.
     """
     return 2 * parameters * (n - 1) / n
 
