@@ -71,7 +71,7 @@ def ways(kind: str) -> list[Way]:
 def working(way: Way) -> Iterator[None]:
     """Compute in this way, and afterward as before."""
     threads, backends = torch.get_num_threads(), (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    before = [b.fp32_precision for b in backends]
+    before = [] if way.threads else [b.fp32_precision for b in backends]  # asked of a GPU alone: PyTorch 2.9 has it
     if way.threads:
         torch.set_num_threads(way.threads)
     else:

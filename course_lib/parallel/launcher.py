@@ -1,6 +1,7 @@
 """Run a function on several processes at once, from a notebook, a script or a test: `launch(train, data, processes=4)`."""
 
 import atexit
+import codecs
 import functools
 import json
 import os
@@ -86,6 +87,7 @@ class Rank:
     def __init__(self, folder: Path, number: int):
         self.folder, self.number = folder, number
         self._read, self._rest = 0, ""
+        self._decoder = codecs.getincrementaldecoder("utf8")("replace")  # a character may arrive in two halves
         self.process = _start([str(folder), str(number)])
 
     def file(self, kind: str) -> Path:
@@ -109,7 +111,7 @@ class Rank:
                 stream.seek(self._read)
                 new = stream.read()
             self._read += len(new)
-            *lines, self._rest = (self._rest + new.decode("utf8", "replace")).split("\n")
+            *lines, self._rest = (self._rest + self._decoder.decode(new)).split("\n")
             for line in lines:
                 print(f"[{self.number}] {line.rstrip(chr(13)).rpartition(chr(13))[2]}")
             bar = self._rest.rpartition("\r")[2]
@@ -172,9 +174,8 @@ def _start_server(owner: int) -> ForkServer:
 
 def _join(function: Callable, args: tuple, seed: int, backend: str | None) -> list:
     """Be the rank that torchrun has made of this process; every rank gets all results."""
-    gpus = int(os.environ["LOCAL_WORLD_SIZE"])
     if not dist.is_initialized():
-        join(_backend(backend, gpus))
+        join(_backend(backend, int(os.environ["LOCAL_WORLD_SIZE"])))  # GPUs are those of this machine
     if "nccl" in dist.get_backend_config():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.manual_seed(seed + dist.get_rank())
