@@ -1,11 +1,10 @@
 """Answers that are no answers: none passes, each is named as what it is, none holds the grader, and nothing of them is left."""
 
-import os
 import time
 from pathlib import Path
 
 import pytest
-from class_of_students import answered, code, course_notebook, write
+from class_of_students import answered, course_notebook, write
 
 from course_lib.exercises import notebook as reader
 from course_lib.exercises.grading.catalog import tasks

@@ -105,12 +105,13 @@ class Worker:
         places = [*enumerate(args), *named.items()]
         before = [(x._version, self.codec.data(x)) for x in tensors]
         models = [(key, x, _tensors_of(x)) for key, x in places if isinstance(x, torch.nn.Module)]
+        held = [(key, x, self.codec.Packer(tensors).pack(x)) for key, x in places if isinstance(x, (list, dict))]
         packer = self.codec.Packer(tensors)
         value = packer.pack(self.answers[message["function"]](*args, **named))
         after = [(k, x) for k, x in enumerate(tensors) if (x._version, self.codec.data(x)) != before[k]]
         changed = {
             "tensors": [[k, packer.tensor(x, new=True)] for k, x in after],
-            "containers": [[key, packer.pack(x)] for key, x in places if isinstance(x, (list, dict))],
+            "containers": [[key, now] for key, x, old in held if (now := packer.pack(x)) != old],
             "models": [[key, name, packer.pack(x)] for key, model, old in models for name, x in _replaced(model, old)],
         }
         return {"is": "returned", "value": value, **changed}, bytes(packer.blob)

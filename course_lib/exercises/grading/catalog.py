@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from course_lib.exercises.grading.slicing import plain
-from course_lib.exercises.notebook import stubs
+from course_lib.exercises.notebook import checks
 
 BOOK = Path(__file__).parents[3] / "book" / "exercises"
 MODULES = "course_lib.exercises."
@@ -46,9 +46,8 @@ def tasks(folder: Path = BOOK) -> list[Task]:
 
 def tasks_of(path: Path) -> list[Task]:
     """The exercises of one of the course's notebooks."""
-    notebook = json.loads(path.read_text("utf8"))
-    names, asked = stubs(notebook), checked(notebook)
-    return [Task(module, function, path.stem) for module, function, _ in asked if function in names]
+    asked = checks(json.loads(path.read_text("utf8")))
+    return [Task(module.removeprefix(MODULES), function, path.stem) for function, module in asked.items()]
 
 
 def checked(notebook: dict) -> list[tuple[str, str, int]]:

@@ -45,6 +45,7 @@ VERDICTS = {
     "forbidden": "the answer tried what no answer needs: files, the network, other processes, the course's own formulas",
     "forged": "the answer wrote messages to the grader by itself",
     "not tried": "too much time had gone into this student's other answers",
+    "error": "the grader itself failed; the answer is not judged",
     "not handed in": "none of the student's files holds this exercise",
 }
 

@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from course_lib.exercises.grading import codec
 from course_lib.parallel.processes import CAN_FORK
 
 PROGRAM = [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))]
+ROOT = Path(sys.executable).anchor  # where a student's process stands: nothing there can be written
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP")
 MOST = 1 << 29  # bytes that one process may send
 PLACE = re.compile(rb'File "<cell (\d+)>", line (\d+)')
@@ -38,7 +38,6 @@ class Server:
         self.limits, self.fork, self._process = limits, fork, None
 
     def __enter__(self):
-        self._folder = tempfile.TemporaryDirectory(prefix="student-")
         if self.fork:
             self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._process = self._start([str(other.fileno())], pass_fds=[other.fileno()], stdin=subprocess.DEVNULL)
@@ -49,11 +48,10 @@ class Server:
         if self.fork:
             self._control.close()
             self._process.wait()
-        self._folder.cleanup()
 
     def start(self) -> "Process":
         """A new process. Raises RuntimeError where it does not come to life."""
-        options = {"folder": self._folder.name, **vars(self.limits)}
+        options = {"folder": ROOT, **vars(self.limits)}
         if not self.fork:
             process = self._start(["alone", json.dumps(options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
             return Process(process.stdout, process.stdin, process.stderr.fileno(), lambda: _end(process))
@@ -72,7 +70,7 @@ class Server:
     def _start(self, arguments: list[str], **more) -> subprocess.Popen:
         environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"OMP_NUM_THREADS": "1"}
         command = [*PROGRAM, *arguments]
-        return subprocess.Popen(command, cwd=self._folder.name, env=environment, start_new_session=True, **more)
+        return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **more)
 
     def _end_fork(self, connection: socket.socket, place: int) -> int:
         self._control.send(b"end")
