@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import queue
 import re
@@ -54,7 +55,7 @@ class Server:
         options = {"folder": ROOT, **vars(self.limits)}
         if not self.fork:
             process = self._start(["alone", json.dumps(options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-            return Process(process.stdout, process.stdin, process.stderr.fileno(), lambda: _end(process))
+            return Process(process.pid, process.stdout, process.stdin, process.stderr.fileno(), lambda: _end(process))
         ours, theirs = socket.socketpair()
         place, write = os.pipe()
         try:
@@ -65,7 +66,8 @@ class Server:
             theirs.close()
             os.close(write)
         reader, writer = ours.makefile("rb"), ours.makefile("wb")
-        return Process(reader, writer, place, lambda: self._end_fork(ours, place))
+        pid = int(self._control.recv(64) or 0)
+        return Process(pid, reader, writer, place, lambda: self._end_fork(ours, place))
 
     def _start(self, arguments: list[str], **more) -> subprocess.Popen:
         environment = {name: os.environ[name] for name in KEPT if name in os.environ} | {"OMP_NUM_THREADS": "1"}
@@ -95,7 +97,8 @@ def _end(process: subprocess.Popen) -> int:
 class Process:
     """One student's process. Its messages wait for those who ask for them, by the number of their call."""
 
-    def __init__(self, reader, writer, place: int, end):
+    def __init__(self, pid: int, reader, writer, place: int, end):
+        self._tasks = Path(f"/proc/{pid}/task")
         self._reader, self._writer, self._place, self._end = reader, writer, place, end
         self._lock, self._waiting, self.code, self.fault = threading.Lock(), {0: queue.SimpleQueue()}, None, ""
         self._count = 0
@@ -132,6 +135,23 @@ class Process:
         except OSError:
             return None
         return (int(found[1]), int(found[2])) if found else None
+
+    def cpu_seconds(self) -> float:
+        """What the process has used of the processors; infinite where that cannot be known."""
+        try:
+            fields = (self._tasks.parent / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return math.inf
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def is_running(self) -> bool:
+        """Whether a thread of the process computes, or would if it had a processor."""
+        try:
+            return any(
+                (task / "stat").read_text().rpartition(")")[2].split()[0] == "R" for task in self._tasks.iterdir()
+            )
+        except OSError:
+            return False
 
     def end(self) -> int:
         """The exit code, negative for a signal; ended at once, if it still ran."""

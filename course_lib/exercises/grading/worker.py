@@ -44,6 +44,7 @@ def serve(control: socket.socket) -> None:
             ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # it ends with the server
             os.setsid()
             become(json.loads(request), files[0], os.dup(files[0]), files[1])
+        control.send(b"%d" % pid)
         for file in files:
             os.close(file)
         control.send(b"%d" % os.waitstatus_to_exitcode(_wait(control, pid)))
