@@ -16,6 +16,7 @@ from course_lib.exercises.grading.judge import Row, judge
 from course_lib.exercises.grading.processes import Limits, Server
 
 COLUMNS = [field.name for field in fields(Row)] + ["files"]
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would compute
 TRIES = 2  # where a process of the grader's own ends, which no student's code should bring about
 
 
@@ -67,11 +68,10 @@ def finished(report: Path, asked: Iterable[Submission]) -> dict[str, list[Row]]:
     digests, rows = {one.student: one.digest for one in asked}, {}
     with report.open(encoding="utf8", newline="") as stream:
         for line in csv.DictReader(stream):
-            if (
-                line.keys() == set(COLUMNS)
-                and None not in line.values()
-                and digests.get(line["student"]) == line.pop("files")
-            ):
+            if line.keys() != set(COLUMNS) or None in line.values():  # the end of a run that was cut off
+                continue
+            line = {name: x[1:] if x[:1] == "'" and x[1:2] in FORMULAS else x for name, x in line.items()}
+            if digests.get(line["student"]) == line.pop("files"):
                 rows.setdefault(line["student"], []).append(Row(**line | {"seconds": float(line["seconds"])}))
     return rows
 
@@ -82,9 +82,7 @@ def table(rows: Iterable[Row], digest: str) -> str:
     writer = csv.writer(stream)
     for row in rows:
         cells = [*asdict(row).values(), digest]
-        writer.writerow(
-            [f"'{x}" if isinstance(x, str) and x[:1] in ("=", "+", "-", "@", "\t", "\r") else x for x in cells]
-        )
+        writer.writerow([f"'{x}" if isinstance(x, str) and x[:1] in FORMULAS else x for x in cells])
     return stream.getvalue()
 
 
