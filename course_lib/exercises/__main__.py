@@ -10,6 +10,7 @@ from course_lib.exercises.grading.catalog import BOOK, tasks
 from course_lib.exercises.grading.classroom import grade, submissions
 from course_lib.exercises.grading.judge import judge
 from course_lib.exercises.grading.processes import Limits, Server
+from course_lib.exercises.grading.release import GUIDE, release
 from course_lib.exercises.grading.report import page
 
 
@@ -19,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_grade(commands.add_parser("grade", help="grade a folder of students' notebooks"))
     _add_check(commands.add_parser("check", help="judge the answers in one notebook, as grade does"))
+    _add_release(commands.add_parser("release", help="write the exercises without their solutions"))
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -38,6 +40,11 @@ def _add_grade(parser: argparse.ArgumentParser) -> None:
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="a notebook")
     parser.set_defaults(run=_check)
+
+
+def _add_release(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, help="a new folder")
+    parser.set_defaults(run=_release)
 
 
 def _number(text: str) -> int:
@@ -69,6 +76,14 @@ def _check(options: argparse.Namespace) -> int:
     for row in rows:
         print(row.message, row.notes, sep="\n" if row.notes else "")
     return 0 if all(row.verdict == "passed" for row in rows) else 1
+
+
+def _release(options: argparse.Namespace) -> int:
+    written = release(options.out)
+    print(
+        f"{len(written)} notebooks without solutions are in {written[0].parent}, the guide in {options.out / GUIDE.name}."
+    )
+    return 0
 
 
 def _hidden(folder: Path) -> tuple[str, ...]:

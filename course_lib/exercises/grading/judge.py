@@ -105,8 +105,8 @@ def _of_file(path: Path, tasks: list[Task]) -> str:
 def _judged(student: Student, name: str, task: Task, answer: Answer | Fault) -> Row:
     if isinstance(answer, Fault):
         return Row(name, task.name, answer.kind, "", 0.0, f"✗ {task.name}: {answer.text}", " ".join(answer.notes))
-    start = time.monotonic()
-    remote = Remote(student.get(), answer, getattr(task.check, "seconds", SECONDS))
+    process, start = student.get(), time.monotonic()
+    remote = Remote(process, answer, getattr(task.check, "seconds", SECONDS))
     verdict, notes = _verdict(task, remote), [*answer.notes]
     kind = remote.fate.kind if remote.fate else _kind(verdict)
     if not remote.fate:
@@ -116,7 +116,7 @@ def _judged(student: Student, name: str, task: Task, answer: Answer | Fault) -> 
                 student.end()
     if remote.fate:
         student.end()
-    if kind != "passed" and f"✓ {task.check.name}:" in answer.outputs:
+    if kind not in ("passed", "not attempted") and f"✓ {task.check.name}:" in answer.outputs:
         notes.append("The notebook's stored output says that the check passes. Stored outputs do not count.")
     seconds = round(time.monotonic() - start, 2)
     return Row(name, task.name, kind, verdict.mistake or "", seconds, verdict.message, " ".join(notes))
