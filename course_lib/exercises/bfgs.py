@@ -183,7 +183,7 @@ check = Exercise(
             B=IDENTITY,
             p=P,
             q=Q,
-            about=("outer", "transpose", "order", "abs", "p", "q"),
+            about=("transpose", "order", "outer"),
         ),
         once(
             "two parameters, from another B",

@@ -206,7 +206,7 @@ check = Exercise(
             g=SLOPE,
             P=PAIR,
             Q=PAIR @ FLAT,
-            about=("P", "Q", "a", "order", "constant", "statement"),
+            about=("order", "constant", "a"),
         ),
         once(
             "three pairs, three parameters",

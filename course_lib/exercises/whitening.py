@@ -136,7 +136,7 @@ check = Exercise(
         once("two features, eps = 0", "", train=TWO, x=NEW, eps=0.0),
         once("the training set itself", "Other data agrees: look for a difference between train and x.", train=TWO, x=TWO, eps=0.0, about=("train", "x")),
         once("with an eps", "With eps = 0 all agrees: look at where eps stands.", train=TWO, x=NEW, eps=0.5, about=("eps",)),
-        once("three features", "Two features agree: look at the axes.", train=THREE, x=THREE[:2] - 0.3, eps=0.1, about=("axes", "transpose", "constant")),
+        once("three features", "Two features agree: look at the axes.", train=THREE, x=THREE[:2] - 0.3, eps=0.1, about=("axes",)),
         once("one example", "More examples agree: x may hold one alone, and all statistics come from train.", train=THREE, x=THREE[3:4], eps=0.1, about=("x",)),
         once("fewer examples than features", "Here some variances are 0, and eps is what keeps the root above 0.", train=WIDE, x=WIDE[:3] + 0.2, eps=0.2, about=("eps", "values")),
         once("a feature that never changes", "One variance is 0 here: look at the root and at eps.", train=torch.cat([TWO, 0 * TWO[:, :1] + 2.2], 1), x=torch.cat([NEW, 0 * NEW[:, :1] + 2.3], 1), eps=0.01, about=("eps", "values")),
