@@ -100,14 +100,14 @@ THREE = {"x": X, "mean": tensor([0.6, 0.1, -4.1]), "variance": tensor([0.8, 2.1,
 
 
 def fed_back(call, size: int = 1):
-    """Feeds what is returned back, with another batch each time."""
+    """Feeds what is returned back, with another batch each time: mean and variance after each."""
     mean, variance = THREE["mean"], THREE["variance"]
     for k in range(3):
         mean, variance = call(x=X[k : k + 2] * size, mean=mean, variance=variance, momentum=0.3)
         yield mean, variance
 
 
-def take_turns(call) -> None:
+def _take_turns(call) -> None:
     for _ in zip(fed_back(call), fed_back(call, -2)):
         pass
 
@@ -124,7 +124,7 @@ check = Exercise(
         once("a batch of 2", "Larger batches agree: look for a number where n should stand.", **THREE | {"x": X[:2]}, momentum=0.3, about=("constant",)),
         several("momentum 0 and 1", "At 0 only the past counts, at 1 only the batch.", *(THREE | {"momentum": m} for m in (0.0, 1.0)), about=("momentum",)),
         Case("three batches in a row", "One batch agrees: what comes in is what went out before.", lambda call: list(fed_back(call)), about=("mean", "variance")),
-        Case("two networks that take turns", "One by itself agrees: look for something that is kept between calls.", take_turns, about=("memory",)),
+        Case("two networks that take turns", "One by itself agrees: look for something that is kept between calls.", _take_turns, about=("memory",)),
         once("momentum as usual", "Each momentum that was given agrees: it is 0.1 where none is.", **THREE, about=("signature",)),
         once("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", **{k: v.float() for k, v in THREE.items()}, about=("float32",)),
     ],
