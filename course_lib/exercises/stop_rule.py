@@ -199,6 +199,7 @@ BOWL = Slope("the function w ↦ w", lambda w: w)
 BOWLS = Slope("the function w ↦ (1, 0.9, 0.8) w", lambda w: tensor([1.0, 0.9, 0.8]).to(w) * w)
 STEEP = Slope("the function w ↦ 4 w", lambda w: 4 * w)
 SADDLE = Slope("the function (x, y) ↦ (x, y³ − y)", lambda w: tensor([1.0, 0.0]) * w + tensor([0.0, 1.0]) * (w**3 - w))
+FAR = Slope("the function w ↦ w − 31", lambda w: w - 31)
 ROOT = Slope("the function w ↦ √w", lambda w: w.sqrt())
 
 
@@ -217,6 +218,7 @@ check = Exercise(
         once("another tolerance", "Look for a number written where `tolerance` should stand.", **_from(tensor(2.1), tolerance=0.013), about=("tolerance",)),
         once("a step as long as the tolerance", "One step has exactly the length ω here, and ω is not below ω: look at `<`.", **_from(tensor(2.0), lr=0.5, tolerance=0.125), about=("comparison",)),
         once("three parameters", "One parameter agrees: look at how you measure the length of a step.", slope=BOWLS, w=tensor([3.1, 2.3, -2.1]), lr=0.1, tolerance=0.013, most=1000, about=("norm", "reduction")),
+        once("a minimum far from 0", "The size of w plays no part in the rule: ω is compared with the length of the step alone.", **_from(tensor(33.1), slope=FAR), about=("delta",)),
         once("across a saddle point", "Look at what happens to your counter when a long step follows a short one.", slope=SADDLE, w=tensor([1.6, 0.01]), lr=0.3, tolerance=0.08, most=1000, about=("small",)),
         once("back and forth for ever", "The step never gets short. Look at how `most` ends your loop.", slope=STEEP, w=tensor(1.1), lr=0.5, tolerance=0.1, most=30, about=("most",)),
         several("very few steps", "After `most` steps the loop ends, small ones or not. It may be 1, or 0: then w is the start.", *(_from(tensor(2.1), most=most) for most in (1, 0, 8)), about=("most",)),

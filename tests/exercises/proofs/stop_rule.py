@@ -201,7 +201,45 @@ def ends_at_a_slope_of_zero(slope, w, *, lr=0.1, tolerance=1e-3, most=10_000):
     return with_a_for_loop(slope, w, lr=lr, tolerance=tolerance, most=most if slope(w).any() else 0)
 
 
+def of_the_size_of_w(slope, w, *, lr=0.1, tolerance=1e-3, most=10_000):
+    """A step that is short beside w."""
+    steps = small = 0
+    while small <= 10 and steps < most:
+        delta = -lr * slope(w)
+        w, steps = w + delta, steps + 1
+        small = small + 1 if delta.norm() < tolerance * max(1.0, float(w.norm())) else 0
+    return w, steps
+
+
+def one_back_for_a_long_step(slope, w, *, lr=0.1, tolerance=1e-3, most=10_000):
+    steps = small = 0
+    while small <= 10 and steps < most:
+        delta = -lr * slope(w)
+        w, steps, small = w + delta, steps + 1, small + 1 if delta.norm() < tolerance else max(small - 1, 0)
+    return w, steps
+
+
+def root_mean_square(slope, w, *, lr=0.1, tolerance=1e-3, most=10_000):
+    steps = small = 0
+    while small <= 10 and steps < most:
+        delta = -lr * slope(w)
+        w, steps, small = w + delta, steps + 1, small + 1 if delta.square().mean().sqrt() < tolerance else 0
+    return w, steps
+
+
+def ends_at_nan(slope, w, *, lr=0.1, tolerance=1e-3, most=10_000):
+    steps = small = 0
+    while small <= 10 and steps < most and not w.isnan().any():
+        delta = -lr * slope(w)
+        w, steps, small = w + delta, steps + 1, small + 1 if delta.norm() < tolerance else 0
+    return w, steps
+
+
 WRONG = [
+    of_the_size_of_w,
+    one_back_for_a_long_step,
+    root_mean_square,
+    ends_at_nan,
     one_step_at_least,
     loop_without_a_start,
     nan_is_small,
