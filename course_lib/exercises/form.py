@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -31,9 +32,13 @@ class Form:
 
     def call(self, fn: Callable, given: dict[str, Any]) -> Any:
         """Call `fn` as the reference wants to be called: `given` holds a value for each of its arguments."""
-        kinds = {p.name: p.kind for p in _parameters(self.reference)}
+        kinds = self._kinds
         positional = [given[name] for name, kind in kinds.items() if kind in POSITIONAL]
         return fn(*positional, **{k: v for k, v in given.items() if kinds[k] not in POSITIONAL})
+
+    @cached_property
+    def _kinds(self) -> dict[str, Any]:
+        return {p.name: p.kind for p in _parameters(self.reference)}
 
     def mismatch(self, fn: Any) -> str | None:
         """A sentence if `fn` cannot stand in for the reference, else None. Positional arguments may have other names."""
@@ -77,7 +82,10 @@ class Form:
             (p, q) for p in want for q in got if p.name == q.name and p.name in names
         ]
         bare = [q.name for p, q in pairs if p.default is not p.empty and q.default is q.empty]
-        return f"`{bare[0]}` has lost its default" if bare else None
+        if bare:
+            return f"`{bare[0]}` has lost its default"
+        changed = [(p, q) for p, q in pairs if p.kind is p.KEYWORD_ONLY and p.default != q.default]
+        return next((f"the default of `{p.name}` is {q.default}, expected {p.default}" for p, q in changed), None)
 
 
 def _parameters(fn: Callable, star: bool = False) -> list:

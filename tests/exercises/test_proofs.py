@@ -17,12 +17,18 @@ HALF_A_SECOND = 0.5  # for mutants that never end
 
 @cache
 def verdicts(solution):
-    """Each mutant of a solution with the verdict on it."""
-    solution.check.seconds, seconds = HALF_A_SECOND, solution.check.seconds
+    """Each mutant of a solution with the verdict on it; those that are right have the time of an answer, on any machine."""
+    check, right = solution.check, solution.proof["EQUIVALENT"]
+    return [(mutant, judged(check, mutant.fn, hasty=mutant.text not in right)) for mutant in solution.mutants()]
+
+
+def judged(check, fn, *, hasty):
+    usual = check.seconds
+    check.seconds = HALF_A_SECOND if hasty else usual
     try:
-        return [(mutant, solution.check.judge(mutant.fn)) for mutant in solution.mutants()]
+        return check.judge(fn)
     finally:
-        solution.check.seconds = seconds
+        check.seconds = usual
 
 
 @pytest.mark.parametrize("solution", SOLVED)
