@@ -185,7 +185,9 @@ def minibatch_noise_scale(seed, *, at=(0, 1, 3, 10, 30, 100, 300), lr=1.0):
     return outcomes
 
 
-def counted_noise(w: torch.Tensor, x: torch.Tensor, y: torch.Tensor, B: int, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
+def counted_noise(
+    w: torch.Tensor, x: torch.Tensor, y: torch.Tensor, B: int, lr: float
+) -> tuple[torch.Tensor, torch.Tensor]:
     """What the noise of one step from `w` adds to the loss, to second order: η² tr(HΣ)/2B; and the floor that Σ has there."""
     each = example_gradients(linear_loss, w, x, y)
     apart, slope = each - each.mean(0), grad(linear_loss)
