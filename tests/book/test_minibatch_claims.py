@@ -364,7 +364,7 @@ def test_linear_scaling_has_a_corner():
 @page.claim(
     "for $B = {}$ at its best rate, {}: how far the loss is above that of exact steps with this rate, in the mean of {} runs a seed.",
     "After {} steps the first account has added up to more than {}, for a loss that was {} at the start. Measured are {} to {}, and the "
-    "floor says {}: too low by a factor of two to three, as for all large rates, but not by a factor of {}.",
+    "floor says {}: too low by a factor of two to three, as always at large rates, but not wrong by a factor of {}.",
     "over {} steps, both axes logarithmic, five seeds. What each step adds, added up, rises from {} to more than {}. Measured, the "
     "loss jumps by {} to {} with the first step, stays there for {} steps, and falls to {} to {}. The floor falls from {} to {}.",
 )
@@ -387,7 +387,8 @@ def test_a_run_forgets_what_single_steps_add():
 
 
 @page.claim(
-    "For batches of {} and more the best rates are {} to {}, which is {} to {} times the {} of a single example.",
+    "For batches of {} and more the best rates are {} to {}, which is {} to {} times the {} of a single example: a rate that grows "
+    "like $B$ is there at $B = {}$ to {}, and so, roughly, is the corner.",
     r"(These rates are two to eight times the $2/\lambda_{\max} = {}$ of the start. With exact steps at {} the "
     "loss first rises to more than {},",
 )
@@ -405,10 +406,17 @@ def test_the_corner_is_where_the_rate_cannot_grow():
             w = w - lr * grad(study.linear_loss)(w, data.x_train, data.y_train)
         assert losses[-1] < 0.3
         peaks.append(max(losses).item())
-    return 256, large.min(), large.max(), shares.min(), shares.max(), rate[1], edge[:, 0], lr, Above(peaks)
+    ends = shares.min(), shares.max()
+    steps = record["steps"]
+    assert ends[0] < (steps[:, 0] / steps[:, -1]).median() < ends[1]  # the corner
+    return 256, large.min(), large.max(), *ends, rate[1], *ends, edge[:, 0], lr, Above(peaks)
 
 
 # The guidelines
+
+
+def test_a_step_on_many_examples_takes_less_than_as_many_steps():
+    assert study.seconds_a_step(512, 7) < 128 * study.seconds_a_step(1, 7)
 
 
 @page.claim(
