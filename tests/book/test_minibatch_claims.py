@@ -6,7 +6,7 @@ import pytest
 import torch
 from claims import About, Above, Page
 from torch import nn, vmap
-from torch.func import grad
+from torch.func import grad, jacrev
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from course_lib.experiments import digits, recorded
@@ -361,27 +361,33 @@ def test_linear_scaling_has_a_corner():
     )
 
 
+def test_the_hessian_of_the_linear_model_is_that_of_autograd():
+    x, y = torch.randn(20, 64, dtype=FLOAT), torch.arange(20) % 10
+    w = torch.randn(640, generator=torch.Generator().manual_seed(0), dtype=FLOAT) / 10
+    torch.testing.assert_close(study.linear_hessian(w, x), jacrev(grad(study.linear_loss))(w, x, y))
+
+
 @page.claim(
     "for $B = {}$ at its best rate, {}: how far the loss is above that of exact steps with this rate, in the mean of {} runs a seed.",
     "After {} steps the first account has added up to more than {}, for a loss that was {} at the start. Measured are {} to {}, and the "
     "floor says {}: too low by a factor of two to three, as always at large rates, but not wrong by a factor of {}.",
     "over {} steps, both axes logarithmic, five seeds. What each step adds, added up, rises from {} to more than {}. Measured, the "
-    "loss jumps by {} to {} with the first step, stays there for {} steps, and falls to {} to {}. The floor falls from {} to {}.",
+    "loss jumps by {} to {} with the first step, stays there for {} steps, and falls to {} to {}. The floor falls from {} after the first step to {}.",
 )
 def test_a_run_forgets_what_single_steps_add():
     record = recorded("minibatch_noise_costs")
     settings, (measured, counted, floor) = record.settings, (record[name] for name in ("measured", "counted", "floor"))
-    last, first = measured[:, -1], measured[:, 1]
+    last, first = measured[:, -1], measured[:, 0]
     assert (recorded("minibatch_steps")["rate"][:, 0] == settings["lr"]).all()  # the best of nine, for each seed
     assert 1.7 < (last / floor[:, -1]).min() and (last / floor[:, -1]).max() < 3.1
-    early = measured[:, 1 : 1 + settings["at"].index(10)]
+    early = measured[:, : settings["at"].index(10) + 1]
     assert early.min() > 1.9 and early.max() < 2.8
     begin = recorded("minibatch_noise_scale")["loss"][:, 0]
     return (
         settings["B"], settings["lr"], settings["runs"],
         settings["at"][-1], Above(counted[:, -1]), begin, last.min(), last.max(), floor[:, -1],
         About((counted[:, -1] / last).median()),
-        settings["at"][-1], counted[:, 1], Above(counted[:, -1]), first.min(), first.max(), 10, last.min(), last.max(),
+        settings["at"][-1], counted[:, 0], Above(counted[:, -1]), first.min(), first.max(), 10, last.min(), last.max(),
         floor[:, 0], floor[:, -1],
     )
 
