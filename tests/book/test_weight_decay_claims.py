@@ -174,6 +174,7 @@ def test_without_noise_adamw_ends_in_a_box():
 def test_in_adam_the_two_do_not_end_at_the_same_place(page):
     fig = page.figure(1)
     assert tuple(fig.start) == START and fig.lr == 0.05 and fig.decay == 1
+    assert fig.steps == 250 and fig.spec["domain"] == [[-1, 2.5], [-2, 1.5]]
     strong = {name: path[-1] for name, path in fig.path.items()}
     torch.testing.assert_close(strong["adam_l2"], ridge(1.0), rtol=0, atol=4e-3)
     torch.testing.assert_close(strong["adamw"], torch.ones(2, dtype=FLOAT), rtol=0, atol=1e-3)
