@@ -653,7 +653,7 @@ def test_half_precision():
 
 
 @page.claim(
-    r"**Momentum's rate.** $\eta = {}$, a good rate for momentum, moves *every* weight by {} in the first step. "
+    r"**Momentum's rate.** $\eta = {}$ moves *every* weight by {} in the first step. "
     r"The weights of `nn.Linear(256, …)` start within $\pm 1/{}$: begin with"
 )
 def test_sizes_of_weights():

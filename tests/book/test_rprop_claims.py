@@ -151,8 +151,9 @@ def test_the_pace_knows_no_curvature():
 
 
 @page.claim(
-    "Which rule gets closer in {} steps? Then move *step* back to {}: which one was ahead?",
-    "PyTorch's, by four orders of magnitude: {} against {}. At step {} it is hard to tell them apart, {} and {}:",
+    "Which rule gets closer in {} steps? 2. Move *step* back to {}: which one was ahead?",
+    "PyTorch's, by four orders of magnitude: {} against {}.",
+    "At step {} it is hard to tell them apart, {} and {}:",
 )
 def test_on_beale_from_the_figure(page):
     fig = page.figure(1)

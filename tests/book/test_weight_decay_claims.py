@@ -168,13 +168,14 @@ def test_without_noise_adamw_ends_in_a_box():
 @page.claim(
     r"with its minimum at $({}, {})$ (and $\beta_2 = {}$, to arrive sooner):",
     r"Lower $\lambda$ to {}: what does",
-    r"Adam with L2 at $\theta_\lambda = ({}, {})$, where momentum ends, too; AdamW at $(1, 1)$. At $\lambda = {}$ it does nothing: "
+    r"Adam with L2 at $\theta_\lambda = ({}, {})$, where momentum ends, too; AdamW at $(1, 1)$.",
+    r"At $\lambda = {}$ it does nothing: "
     r"AdamW ends at $({}, {})$, all but at $\theta^*$, Adam with L2 at $({}, {})$.",
 )
 def test_in_adam_the_two_do_not_end_at_the_same_place(page):
     fig = page.figure(1)
     assert tuple(fig.start) == START and fig.lr == 0.05 and fig.decay == 1
-    assert fig.steps == 250 and fig.spec["domain"] == [[-1, 2.5], [-2, 1.5]]
+    assert fig.steps == 250 and fig.spec["domain"] == [[-0.5, 3.5], [-2, 2]]
     strong = {name: path[-1] for name, path in fig.path.items()}
     torch.testing.assert_close(strong["adam_l2"], ridge(1.0), rtol=0, atol=4e-3)
     torch.testing.assert_close(strong["adamw"], torch.ones(2, dtype=FLOAT), rtol=0, atol=1e-3)
@@ -407,8 +408,8 @@ def test_the_norm_falls_and_the_outputs_move_less():
 
 @page.claim(
     "Now {} of the {} labels are random lies.",
-    r"In {} of the {} runs the loss is lowest at $\lambda = {}$, about {} of what it is without decay. The accuracy is highest "
-    "at {} in most. And it moves: from about {} to about {}, up in each of the eight.",
+    r"In {} of the {} runs the loss is lowest at $\lambda = {}$, about {} of what it is without decay.",
+    "No: it is highest at {} in most, and goes from about {} to about {}, up in each of the eight.",
     "it is lowest at {} to {}, with {} wrong ones at {}: there between {} and {}, without decay between {} and {}.",
 )
 def test_with_wrong_labels_the_best_decay_is_larger_and_accuracy_moves():
