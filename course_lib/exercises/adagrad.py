@@ -2,8 +2,8 @@
 
 import torch
 
-from course_lib.exercises.cases import rule_cases
 from course_lib.exercises.exercise import Exercise, mistake
+from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import adagrad as reference
 
 # Case 1 has w = 2, g = 3, t = 1, lr = 0.5, eps = 0.16, so G is 9 and w moves by -0.5 * 3 / sqrt(9.16) = -0.4956. So large an ε shows its place.

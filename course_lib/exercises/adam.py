@@ -1,7 +1,7 @@
 """Exercise: write Adam, with the bias correction that slide 18 means."""
 
-from course_lib.exercises.cases import rule_cases
 from course_lib.exercises.exercise import Exercise, mistake
+from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import adam as reference
 
 # Case 1, where most mistakes show, has w = 2, g = 3, t = 1, lr = 0.5, betas of 0.9 and 0.999, eps = 0.01. So m is 0.3, v is 0.009,

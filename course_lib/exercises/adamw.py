@@ -1,7 +1,7 @@
 """Exercise: write AdamW, Adam with a decay that nothing divides."""
 
-from course_lib.exercises.cases import rule_cases
 from course_lib.exercises.exercise import Exercise, mistake
+from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import adam, adam_l2
 from course_lib.formulas import adamw as reference
 

@@ -1,11 +1,10 @@
 """Exercise: clip the gradients of a model by their global norm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 
 from course_lib.exercises.cases import Case, tensor
-from course_lib.exercises.compare import show
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas import clip_by_global_norm as reference
 
@@ -21,7 +20,7 @@ def factor(norm, limit):
 
 
 @mistake(
-    "You return {yours[first]} and {yours[second]} instead of {right[first]} and {right[second]}: each tensor is clipped by a norm of its own. "
+    "You return {yours[clipped]} instead of {right[clipped]}: each tensor is clipped by a norm of its own. "
     "So a layer with large gradients loses more than one with small ones, and the direction of the whole step turns. One norm, one factor."
 )
 def each_by_its_own(gradients, limit):
@@ -29,7 +28,7 @@ def each_by_its_own(gradients, limit):
 
 
 @mistake(
-    "You return {yours[first]} and {yours[second]} instead of {right[first]} and {right[second]}: each entry is cut off at the limit by itself. "
+    "You return {yours[clipped]} instead of {right[clipped]}: each entry is cut off at the limit by itself. "
     "That is clipping by value. It turns the direction: what was large becomes equal. By norm, all entries shrink by one factor."
 )
 def by_value(gradients, limit):
@@ -91,7 +90,7 @@ def mean_square(gradients, limit):
 
 
 @mistake(
-    "You return {yours[first]} where {right[first]} is expected: the long gradients are left as they are. You shorten in the wrong case: look at the "
+    "You return {yours[clipped]} where {right[clipped]} is expected: the long gradients are left as they are. You shorten in the wrong case: look at the "
     "comparison, or at `min` and `max`."
 )
 def the_wrong_way_round(gradients, limit):
@@ -110,15 +109,6 @@ def max_for_min(gradients, limit):
 )
 def no_division(gradients, limit):
     return [g * torch.where(length(gradients) > limit, limit, 1.0) for g in gradients]
-
-
-@mistake(
-    "Both tensors come back right, but {yours[changed]} of the caller's tensors changed: you work in place. PyTorch's clip_grad_norm_ does so, "
-    "too, and has an underscore in its name to say it. Here the caller still needs them: write `g * factor`, not `g *= factor` or `g.mul_(…)`."
-)
-def in_place(gradients, limit):
-    scale = factor(length(gradients), limit)
-    return [g.mul_(scale) for g in gradients]
 
 
 @mistake(
@@ -146,91 +136,89 @@ def as_in_pytorch(gradients, limit):
     return [g * (limit / (length(gradients) + 1e-6)).clamp(max=1.0) for g in gradients]
 
 
-class Gradients(list):
-    """Gradients that a message can show."""
-
-    def __str__(self) -> str:
-        return f"[{', '.join(map(show, self))}]"
-
-
-def with_the_callers_eyes(clip: Callable) -> Callable:
-    """The two clipped gradients, and how many of the caller's own tensors changed."""
+def in_a_list(clip: Callable) -> Callable:
+    """The clipped gradients as one value, a list, whatever sequence they come in."""
 
     def lifted(gradients, limit):
-        lent = [g.clone() for g in gradients]
-        result = clip(list(lent), limit)
+        result = clip(gradients, limit)
         if result is ... or result is None:
             return result
-        if isinstance(result, torch.Tensor) or len(list(result)) != len(lent):
-            got = "one tensor" if isinstance(result, torch.Tensor) else f"{len(list(result))} of them"
-            raise TypeError(f"it must return a list of {len(lent)} tensors, one for each gradient, got {got}")
-        return *result, sum(g._version > 0 for g in lent)
+        return (result if isinstance(result, torch.Tensor) or not isinstance(result, Iterable) else list(result),)
 
     return lifted
 
 
-def case(title: str, look: str, first, second, limit: float) -> Case:
-    """The gradients of two tensors, and a limit."""
-    return Case(
-        title, look, lambda call: call(gradients=Gradients([first, second]), limit=limit), with_the_callers_eyes
-    )
+def case(title: str, look: str, gradients: list, limit: float, about: tuple[str, ...] = ()) -> Case:
+    """The gradients of some tensors, and a limit."""
+    tensors = [tensor(g) if isinstance(g, list) else g for g in gradients]
+    return Case(title, look, lambda call: call(gradients=tensors, limit=limit), in_a_list, about)
 
+
+FIVE = [[0.3, -1.2], [[2.1], [0.7]], [[0.4, 1.1, -0.9]], [3.3], [[[-2.2, 0.1]]]]
 
 check = Exercise(
     reference,
-    returns=("first", "second", "changed"),
+    returns=("clipped",),
     cases=[
-        case("too long", "", tensor([3.0, 4.0]), tensor([12.0]), 1.3),
+        case("too long", "", [[3.0, 4.0], [12.0]], 1.3),
         case(
             "short enough",
             "Long gradients agree: look at what happens to those that need no clipping.",
-            tensor([0.3, 0.4]),
-            tensor([0.5]),
+            [[0.3, 0.4], [0.5]],
             1.3,
+            ("comparison", "constant", "max", "dropped"),
         ),
         case(
             "another limit",
             "Look for a number written where `limit` should stand.",
-            tensor([3.0, 4.0]),
-            tensor([12.0]),
+            [[3.0, 4.0], [12.0]],
             6.5,
+            ("limit",),
         ),
+        case("one tensor", "Two tensors agree: the list may have any length.", [[0.6, -2.5]], 0.7, ("length",)),
+        case("five tensors", "Two tensors agree: the list may have any length.", FIVE, 0.9, ("length", "shape")),
         case(
             "a weight and a bias",
             "Vectors agree: the norm must take in all entries, whatever the shape is.",
-            tensor([[1.0, -2.0, 0.5], [3.0, 0.0, -1.0]]),
-            tensor([0.1, -4.0]),
+            [[[1.1, -2.3, 0.6], [3.1, 0.0, -1.4]], [0.1, -4.2]],
             0.5,
+            ("shape", "reduction"),
         ),
         case(
             "exactly at the limit",
             "Here the norm is the limit itself, so nothing changes.",
-            tensor([6.0, 0.0]),
-            tensor([8.0]),
+            [[6.0, 0.0], [8.0]],
             10.0,
+            ("comparison",),
         ),
         case(
             "no gradient at all",
             "All entries are 0: look at what you divide by.",
-            tensor([0.0, 0.0]),
-            tensor([0.0]),
+            [[0.0, 0.0], [0.0]],
             1.3,
+            ("zero", "dropped", "order"),
         ),
         case(
             "one layer far ahead",
             "Look at how the second tensor, almost 0, is scaled.",
-            tensor([3e4, -4e4]),
-            tensor([1e-3]),
+            [[3e4, -4e4], [1e-3]],
             1.0,
+            ("zero",),
         ),
         case(
             "float32 stays float32",
             "float64 agrees: look for a tensor made in another precision.",
-            tensor([3.0, 4.0]).float(),
-            tensor([12.0]).float(),
+            [tensor([3.0, 4.0]).float(), tensor([12.0]).float()],
             1.3,
+            ("float32",),
         ),
-        case("a limit of 0", "Nothing may pass: look at your comparison.", tensor([3.0, 4.0]), tensor([12.0]), 0.0),
+        case(
+            "a limit of 0",
+            "Nothing may pass: look at your comparison.",
+            [[3.0, 4.0], [12.0]],
+            0.0,
+            ("comparison", "limit"),
+        ),
     ],
     mistakes=[
         each_by_its_own,
@@ -243,10 +231,9 @@ check = Exercise(
         mean_square,
         the_wrong_way_round,
         no_division,
-        in_place,
         unit_vectors,
         fixed_limit,
         as_in_pytorch,
     ],
-    source="the formula of slide 23",
+    source="slide 23's formula",
 )

@@ -2,11 +2,13 @@
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-TOLERANCE = {torch.float64: (1e-9, 1e-12), torch.float32: (1e-5, 1e-6)}  # relative, absolute
+# Relative, absolute. In float32 right formulas in another order differ by a few units in the last of 7 digits, more where terms cancel.
+TOLERANCE = {torch.float64: (1e-9, 1e-10), torch.float32: (1e-4, 1e-5)}
 COARSE = (1e-2, 1e-3)  # half precision
 
 
@@ -22,7 +24,9 @@ def comparable(value: Any, expected: Any) -> Any:
 
 
 def agree(value: Any, other: Any) -> bool:
-    """Whether a value equals the other up to rounding: in type, dtype, shape and numbers. NaN equals NaN."""
+    """Whether a value equals the other up to rounding: in type, dtype, shape and numbers, a list entry by entry. NaN equals NaN."""
+    if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(value) == len(other) and all(map(agree, value, other))
     value, other = comparable(value, other), comparable(other, other)
     if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor):
         if value.dtype != other.dtype or value.shape != other.shape:
@@ -35,8 +39,20 @@ def agree(value: Any, other: Any) -> bool:
     return False
 
 
+def nearly(value: Any, expected: Any) -> bool:
+    """Whether float64 numbers agree to float32's digits only."""
+    if isinstance(value, (list, tuple)):
+        return len(value) == len(expected) > 0 and all(map(nearly, value, expected))
+    value, expected = comparable(value, expected), comparable(expected, expected)
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.float64:
+        return False
+    return torch.allclose(value, expected, rtol=1e-6, atol=1e-7)
+
+
 def fault(name: str, value: Any, expected: Any) -> str | None:
     """What keeps `value` from being compared with `expected`: its type, device, dtype or shape. None if nothing does."""
+    if isinstance(expected, (list, tuple)):
+        return _fault_in_list(name, value, expected)
     if not isinstance(expected, torch.Tensor):
         return None if is_number(comparable(value, expected)) else f"{name} is {kind(value)}; return a number."
     if not isinstance(value, torch.Tensor):
@@ -50,8 +66,21 @@ def fault(name: str, value: Any, expected: Any) -> str | None:
     return None
 
 
+def _fault_in_list(name: str, value: Any, expected: Sequence) -> str | None:
+    if not isinstance(value, (list, tuple)):
+        got = "a tensor" if isinstance(value, torch.Tensor) else kind(value)
+        return f"{name} is {got}; return a list of {len(expected)} tensors."
+    if len(value) != len(expected):
+        return f"{name} is a list of {len(value)} tensors, expected {len(expected)}."
+    return next(filter(None, (fault(f"{name}[{k}]", *pair) for k, pair in enumerate(zip(value, expected)))), None)
+
+
 def not_finite(name: str, value: Any, expected: Any) -> str | None:
     """A sentence if `value` holds NaN or an infinity where `expected` holds none, else None."""
+    if isinstance(expected, (list, tuple)):
+        return next(
+            filter(None, (not_finite(f"{name}[{k}]", *pair) for k, pair in enumerate(zip(value, expected)))), None
+        )
     value, expected = torch.as_tensor(value), torch.as_tensor(expected)
     if value.isfinite().all() or not expected.isfinite().all():
         return None
@@ -74,13 +103,20 @@ def show(value: Any, digits: int = 4) -> str:
         if value.dim() == 1 and len(value) <= 4:
             return f"({', '.join(show(x, digits) for x in value)})"
         return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (list, tuple)) and any(isinstance(x, torch.Tensor) for x in value):
+        return f"[{', '.join(show(x, digits) for x in value)}]"
     return f"{value:.{digits}g}" if is_number(value) else str(value)
 
 
 def show_difference(name: str, value: Any, expected: Any) -> str:
-    """`w[1, 2] is 0.3, expected 0.4`: at the element that differs most, with as many digits as it takes to see it."""
+    """`w[1, 2] is 0.3, expected 0.4`: at the element farthest out of tolerance, with as many digits as it takes to see it."""
+    if isinstance(expected, (list, tuple)):
+        k = next(k for k, pair in enumerate(zip(value, expected)) if not agree(*pair))
+        return show_difference(f"{name}[{k}]", value[k], expected[k])
     if isinstance(expected, torch.Tensor) and expected.dim() > 0:
-        place = torch.unravel_index((value - expected).abs().argmax(), expected.shape)
+        relative, absolute = TOLERANCE.get(expected.dtype, COARSE)
+        excess = (value - expected).abs() / (absolute + relative * expected.abs())
+        place = torch.unravel_index(excess.nan_to_num(torch.inf).argmax(), expected.shape)
         name, value, expected = f"{name}[{', '.join(str(int(i)) for i in place)}]", value[place], expected[place]
     digits = next((d for d in (4, 7, 10) if show(value, d) != show(expected, d)), 17)
     return f"{name} is {show(value, digits)}, expected {show(expected, digits)}"

@@ -8,11 +8,12 @@ from functools import cached_property
 import torch
 
 from course_lib.exercises.cases import Case
-from course_lib.exercises.compare import agree, not_finite, show, show_difference
+from course_lib.exercises.compare import agree, nearly, not_finite, show, show_difference
 from course_lib.exercises.form import Form, name_of
 from course_lib.exercises.sandbox import Printed
-from course_lib.exercises.trial import NotAttempted, Step, Trial, attempt
+from course_lib.exercises.trial import NotAttempted, Step, Trial, attempt, same
 
+EVIDENCE = 3  # calls with wrong values that are a mistake's values, to name it although later ones are not
 WIDTH = 72  # characters that fit into a line of the book's column
 
 
@@ -85,11 +86,53 @@ class Difference:
 
 
 def _times(value, expected) -> str:
-    """value / expected; of tensors, at the element expected to be largest."""
+    """value / expected; of tensors and lists of them, at the element expected to be largest."""
+    if isinstance(expected, (list, tuple)):
+        value, expected = (
+            torch.cat([x.flatten() for x in (*xs, torch.zeros(1).to(xs[0]))]) for xs in (value, expected)
+        )
     if isinstance(expected, torch.Tensor):
         place = expected.abs().argmax()
         value, expected = value.flatten()[place].item(), expected.flatten()[place].item()
     return f"{value / expected:.3g}" if expected else "infinitely many"
+
+
+class Recognition:
+    """Which of the mistakes the reader's code makes: narrowed call by call, from the first that differs.
+
+    It is the one that does the same to the end. Where none does, as the code slips again further on, it is the one that did so for
+    `EVIDENCE` calls with wrong values.
+    """
+
+    def __init__(self, trials: Sequence[tuple[Mistake, Trial]], expected: Trial):
+        self.trials, self.expected = trials, expected
+        self.candidates: list[tuple[Mistake, Trial]] | None = None
+        self.evidence = 0
+
+    def goes_on(self, trial: Trial) -> bool:
+        """Whether calls after the last one of `trial` can still tell something."""
+        calls, number = trial.calls, len(trial.calls) - 1
+        differs = not same(calls[-1], self.expected.calls[number])
+        if self.candidates is None and not differs:
+            return True
+        if self.candidates is None:
+            alive = [(known, wrong) for known, wrong in self.trials if wrong.agreement(trial) == len(calls)]
+        else:
+            alive = [
+                pair
+                for pair in self.candidates
+                if number < len(pair[1].calls) and same(pair[1].calls[number], calls[-1])
+            ]
+        if alive or self.candidates is None:
+            self.candidates, self.evidence = alive, self.evidence + differs
+            return bool(alive)
+        self.candidates = self.candidates if self.evidence >= EVIDENCE else []
+        return False
+
+    def mistake(self) -> Mistake | None:
+        """The mistake, if it is one alone."""
+        names = {known.name: known for known, _ in self.candidates or ()}
+        return next(iter(names.values())) if len(names) == 1 else None
 
 
 class Exercise:
@@ -121,11 +164,12 @@ class Exercise:
         """The verdict on a function, without printing it."""
         if reason := self.form.mismatch(fn):
             return Verdict(False, f"✗ {self.name}: {reason}")
-        trial = attempt(fn, self.cases, self._expected, self.seconds)
+        recognition = Recognition(self._known, self._expected)
+        trial = attempt(fn, self.cases, self._expected, self.seconds, recognition.goes_on)
         for number in range(len(self.cases)):
             for t, (yours, right) in enumerate(zip(trial.steps[number], self._expected.steps[number]), 1):
-                if not (yours.values and all(map(agree, yours.values, right.values))):
-                    return self._rejected(trial, number, t, Difference(yours, right, self.form.returns))
+                if not (yours.values and same(yours, right)):
+                    return self._rejected(trial, number, t, Difference(yours, right, self.form.returns), recognition)
         total = len(self.cases)
         return Verdict(True, f"✓ {self.name}: {total} of {total} cases agree with {self.source}.")
 
@@ -143,24 +187,24 @@ class Exercise:
     def _known(self) -> list[tuple[Mistake, Trial]]:
         return [(known, self.trial(wrong)) for known in self.mistakes for wrong in known.variants]
 
-    def _rejected(self, trial: Trial, number: int, t: int, found: Difference) -> Verdict:
+    def _rejected(self, trial: Trial, number: int, t: int, found: Difference, recognition: "Recognition") -> Verdict:
         if isinstance(trial.problem, NotAttempted):
             return Verdict(False, f"○ {trial.problem}")
         case = self.cases[number]
         place = case.title + (f"; step {t}" if len(self._expected.steps[number]) > 1 else "")
         if found.yours.values:
-            name, text = self._diagnosis(trial, found, case)
+            name, text = self._diagnosis(trial, found, case, recognition.mistake())
         else:
-            name, text = None, f"{trial.problem} {case.look}" if number else f"{trial.problem}"
+            name, text = None, str(trial.problem)  # no hint: it speaks of numbers that differ
         printed = f"\nThis call printed:\n{found.yours.printed.rstrip()}" if found.yours.printed.strip() else ""
         return Verdict(False, f"✗ {self.name}, case {number + 1} of {len(self.cases)} ({place}): {text}{printed}", name)
 
-    def _diagnosis(self, trial: Trial, difference: Difference, case: Case) -> tuple[str | None, str]:
-        """The mistake that does the same as the reader's code in every call; else the difference itself."""
-        found = {known.name: known for known, wrong in self._known if trial.agrees_with(wrong)}
-        if len(found) == 1:
-            (name,) = found
-            return name, found[name].diagnosis.format_map(difference.facts())
+    def _diagnosis(
+        self, trial: Trial, difference: Difference, case: Case, known: Mistake | None
+    ) -> tuple[str | None, str]:
+        """The mistake that the code makes; else what its values say; else the difference itself."""
+        if known:
+            return known.name, known.diagnosis.format_map(difference.facts())
         if text := next(
             filter(None, map(not_finite, self.form.returns, difference.yours.values, difference.right.values)), None
         ):
@@ -168,6 +212,11 @@ class Exercise:
         if not trial.repeatable:
             return None, (
                 f"{name_of(trial.fn)} answers the same call in two ways, so it keeps something between calls or draws random numbers. "
-                "All that it remembers must come in as an argument and go out with `return`."
+                "What it returns must depend on its arguments alone; all that it remembers must come in as one and go out with `return`."
             )
-        return None, f"{difference.sentence()} {case.look}"
+        if all(map(nearly, difference.yours.values, difference.right.values)):
+            return None, (
+                f"{difference.sentence()} These are the right numbers, but to about 7 digits only: somewhere they go through float32. "
+                "Look for `.float()`, for numpy's float32, and for a tensor that is made without `dtype=`."
+            )
+        return None, f"{difference.sentence()} {case.look}".rstrip()

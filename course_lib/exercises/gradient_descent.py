@@ -1,7 +1,7 @@
 """Exercise: write one step of gradient descent."""
 
-from course_lib.exercises.cases import rule_cases
 from course_lib.exercises.exercise import Exercise, mistake
+from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import gradient_descent as reference
 
 # Case 1, where most mistakes show, has w = 2, g = 3, t = 1, lr = 0.5, so w moves by -1.5.

@@ -2,8 +2,8 @@
 
 import torch
 
-from course_lib.exercises.cases import rule_cases
 from course_lib.exercises.exercise import Exercise, mistake
+from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import momentum as reference
 
 # Case 1, where most mistakes show, has w = 2, g = 3, t = 1, lr = 0.5, momentum = 0.9, so delta is 0.3 and w moves by -0.15.

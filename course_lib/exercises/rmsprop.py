@@ -2,8 +2,8 @@
 
 import torch
 
-from course_lib.exercises.cases import rule_cases
 from course_lib.exercises.exercise import Exercise, mistake
+from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import rmsprop as reference
 
 # Case 1 has w = 2, g = 3, t = 1, lr = 0.5, gamma = 0.9, eps = 0.16: v is 0.9 and w moves by -0.5 * 3 / sqrt(1.06) = -1.457.

@@ -12,14 +12,21 @@ from typing import Any
 
 import torch
 
+from course_lib.exercises.arguments import Lent
 from course_lib.exercises.cases import Case
 from course_lib.exercises.compare import agree, fault
 from course_lib.exercises.form import Form, file_of, name_of
 from course_lib.exercises.sandbox import Printed, limited, undisturbed
 
+REPEATED = 3  # cases whose last call is made twice
+
 
 class Problem(Exception):
     """A call that gave no values to compare; the text says why, for the reader."""
+
+
+class Told(Exception):
+    """The calls so far say all that there is to say."""
 
 
 class NotAttempted(Problem):
@@ -35,16 +42,23 @@ class Step:
     printed: str = ""
 
 
+def same(step: Step, other: Step) -> bool:
+    """Whether two calls returned the same values."""
+    return all(map(agree, step.values, other.values))
+
+
 @dataclass
 class Trial:
     """The calls of each case played so far; the last one has no values if it ended in `problem`.
 
-    A value that cannot be compared with the one `expected` is a problem; one that merely differs is not.
+    A value that cannot be compared with the one `expected` is a problem; one that merely differs is not. After each call `goes_on(trial)`
+    says whether the next one is needed.
     """
 
     fn: Callable
     form: Form
     expected: "Trial | None" = None
+    goes_on: "Callable[[Trial], bool]" = lambda trial: True
     steps: list[list[Step]] = field(default_factory=list)
     problem: Problem | None = None
     repeatable: bool = True
@@ -52,22 +66,32 @@ class Trial:
     start: float = field(default_factory=time.monotonic)
 
     def play(self, cases: Sequence[Case], printed: Printed) -> None:
-        """Play the cases in order, and the very first call twice: a pure function gives the same values."""
+        """Play the cases in order, and the last call of the first ones twice: a pure function gives the same values."""
         try:
-            for case in cases:
+            for number, case in enumerate(cases):
                 self.steps.append([])
                 case.play(lambda **given: self._call(case.lift(self.fn), given, printed))
-                if case is cases[0]:
-                    self.repeatable = self._repeats(case.lift(self.fn), self.steps[0][0])
+                if number < REPEATED:
+                    self.repeatable &= self._repeats(case.lift(self.fn), self.steps[-1][-1])
+        except Told:
+            self.repeatable &= self._repeats(case.lift(self.fn), self.steps[-1][-1])
         except Problem as problem:
             self.problem = problem
             self.steps[-1][-1].printed = printed.take()
 
+    @property
+    def calls(self) -> list[Step]:
+        """The steps of all cases, without the one that gave no values."""
+        return [step for steps in self.steps for step in steps if step.values]
+
+    def agreement(self, other: "Trial") -> int:
+        """In how many calls, from the first on, both returned the same."""
+        pairs = zip(self.calls, other.calls)
+        return next((n for n, (a, b) in enumerate(pairs) if not same(a, b)), min(len(self.calls), len(other.calls)))
+
     def agrees_with(self, other: "Trial") -> bool:
-        """Whether both did the same in every call of every case, to the end or to the same call that gave no values."""
-        played, theirs = ([[len(step.values) for step in steps] for steps in trial.steps] for trial in (self, other))
-        pairs = [(a, b) for mine, yours in zip(self.steps, other.steps) for a, b in zip(mine, yours)]
-        return played == theirs and all(all(map(agree, a.values, b.values)) for a, b in pairs)
+        """Whether both returned the same in every call."""
+        return self.agreement(other) == len(self.calls) == len(other.calls)
 
     def _call(self, fn: Callable, given: dict[str, Any], printed: Printed) -> tuple:
         self.steps[-1].append(step := Step(given))
@@ -81,6 +105,8 @@ class Trial:
                 raise Problem(text)
         step.values = values
         step.printed = printed.take()
+        if not self.goes_on(self):
+            raise Told
         return step.values
 
     def _repeats(self, fn: Callable, step: Step) -> bool:
@@ -90,25 +116,27 @@ class Trial:
             return False
 
     def _values(self, fn: Callable, given: dict[str, Any]) -> tuple:
-        lent = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in given.items()}
+        lent = Lent(given)
         try:
-            result = self.form.call(fn, lent)
+            result = self.form.call(fn, lent.arguments)
         except Problem:  # what plays the function has a sentence of its own
             raise
         except (Exception, SystemExit) as error:
             raise Problem(_exception_sentence(self.fn, error)) from None
-        touched = [k for k, v in lent.items() if isinstance(v, torch.Tensor) and (v._version or not agree(v, given[k]))]
-        if touched:
+        if touched := lent.changed():
             raise Problem(
-                f"{name_of(self.fn)} changes {' and '.join(touched)} in place (an operation such as `-=` or `mul_`), "
-                "and so changes the caller's tensor. Compute a new tensor, as in `a = a - b`."
+                f"{name_of(self.fn)} changes {' and '.join(touched)} in place (an operation such as `-=` or `mul_`, or an assignment to "
+                "an entry), and so changes what belongs to the caller. Compute something new, as in `a = a - b`."
             )
-        return _unpack(name_of(self.fn), result, self.form.returns)
+        values = _unpack(name_of(self.fn), result, self.form.returns)
+        return tuple(map(_detached, values))
 
 
-def attempt(fn: Callable, cases: Sequence[Case], expected: Trial, seconds: float) -> Trial:
+def attempt(
+    fn: Callable, cases: Sequence[Case], expected: Trial, seconds: float, goes_on: Callable[[Trial], bool]
+) -> Trial:
     """Play the cases with the reader's function, whatever it does."""
-    trial = Trial(fn, expected.form, expected, seconds=seconds)
+    trial = Trial(fn, expected.form, expected, goes_on, seconds=seconds)
     with undisturbed() as printed:
         place = limited(lambda: trial.play(cases, printed), seconds)
     if place is not None:
@@ -142,6 +170,13 @@ def _exception_sentence(fn: Callable, error: BaseException) -> str:
         return f"{name_of(fn)} calls itself without end{place}. One call is one step: compute it and return."
     text = textwrap.shorten(next(iter(str(error).splitlines()), ""), 160, placeholder=" …").rstrip(".")
     return f"{name_of(fn)} raises {type(error).__name__}{place}" + (f": {text}." if text else ".")
+
+
+def _detached(value: Any) -> Any:
+    """The value without autograd's graph."""
+    if isinstance(value, (list, tuple)):
+        return [_detached(entry) for entry in value]
+    return value.detach() if isinstance(value, torch.Tensor) else value
 
 
 def _unpack(name: str, result: Any, returns: tuple[str, ...]) -> tuple:

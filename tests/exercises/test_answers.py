@@ -4,6 +4,8 @@ import pytest
 import torch
 from running_total import CHECK, rejected, total
 
+from course_lib.exercises.compare import show_difference
+
 # The arguments
 
 
@@ -81,7 +83,7 @@ def test_the_untouched_stub_is_not_attempted(capsys):
         (lambda w, s: (w.reshape(1), s), "w has the shape (1,), expected ()."),
         (lambda w, s: (w.numpy(), s), "w is a numpy ndarray; return a torch tensor"),
         (lambda w, s: (w, s.numpy()[()]), "s is a numpy float64; return a torch tensor"),
-        (lambda w, s: (w, s.item()), "s is a Python float (3); return a torch tensor"),
+        (lambda w, s: (w, s.item()), "s is a Python float (3.3); return a torch tensor"),
         (lambda w, s: ("w", s), "w is a Python str; return a torch tensor"),
         (lambda w, s: (w.float(), s), "w is torch.float32, but the arguments are torch.float64"),
         (lambda w, s: (w, s.to("meta")), "s is on the device meta; keep it where the arguments are, on cpu."),
@@ -94,7 +96,7 @@ def test_the_untouched_stub_is_not_attempted(capsys):
 )
 def test_wrong_returns(returned, sentence):
     message = rejected(lambda w, g, t, s=0.0, *, lr=0.1, keep=0.5: returned(*total(w, g, t, s, lr=lr, keep=keep)))
-    assert message.startswith("✗ total, case 1 of 9 (the first step, one parameter): ")
+    assert message.startswith("✗ total, case 1 of 17 (the first step, one parameter): ")
     assert sentence in message
 
 
@@ -104,7 +106,7 @@ def test_float32_must_stay_float32():
 
     message = rejected(double)
     assert (
-        "case 7 of 9 (float32 stays float32; step 1): w is torch.float64, but the arguments are torch.float32"
+        "case 12 of 17 (float32 stays float32; step 1): w is torch.float64, but the arguments are torch.float32"
         in message
     )
 
@@ -128,7 +130,7 @@ def test_in_place_edits_are_seen(write, what):
         write(w, g, s)
         return right
 
-    assert f"case 1 of 9 (the first step, one parameter): careless changes {what} in place" in rejected(careless)
+    assert f"case 1 of 17 (the first step, one parameter): careless changes {what} in place" in rejected(careless)
 
 
 # Agreement and difference
@@ -161,7 +163,7 @@ def test_an_unknown_difference_is_shown_where_it_first_appears():
     verdict = CHECK.judge(third)
     assert verdict.mistake is None
     assert verdict.message == (
-        "✗ total, case 5 of 9 (a 2 × 3 matrix of parameters; step 1): w[1, 0] is 5.5, expected 2.5; s[1, 0] is -12, expected -6. "
+        "✗ total, case 11 of 17 (matrices and other shapes; step 1): w[0, 0] is -1.863, expected -1.407; s[0, 0] is 1.826, expected 0.9131. "
         "The call had w = a tensor of shape (2, 3), g = a tensor of shape (2, 3), t = 1, s = a tensor of shape (2, 3), lr = 0.5, keep = 0.9. "
         "A vector agrees: each operation must act element by element, whatever the shape is."
     )
@@ -170,9 +172,22 @@ def test_an_unknown_difference_is_shown_where_it_first_appears():
 def test_as_many_digits_as_it_takes_to_see_the_difference():
     def near(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
         w, s = total(w, g, t, s, lr=lr, keep=keep)
-        return w * (1 + 1e-7), s
+        return w * (1 + 1e-4), s
 
-    assert "w is 0.5000001, expected 0.5; s agrees." in rejected(near)
+    assert "w is 0.450045, expected 0.45; s agrees." in rejected(near)
+
+
+def test_numbers_that_went_through_float32_are_told():
+    def single(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        return tuple(x.double() for x in total(w.float(), g.float(), t, s.float(), lr=lr, keep=keep))
+
+    assert "the right numbers, but to about 7 digits only: somewhere they go through float32" in rejected(single)
+
+
+def test_the_element_shown_is_out_of_tolerance():
+    """Not the one that differs most, but for its size agrees."""
+    value, expected = torch.tensor([[1e6 + 5e-4, 1.000001], [1e6, 1.0]], dtype=torch.float64)
+    assert show_difference("w", value, expected) == "w[1] is 1.000001, expected 1"
 
 
 def test_a_check_says_nothing_twice_in_a_notebook(capsys):
@@ -201,4 +216,41 @@ def test_a_function_that_works_only_once_is_told():
         assert len(calls) == 1, "again?"
         return total(w, g, t, s, lr=lr, keep=keep)
 
-    assert "case 2 of 9 (two steps, one parameter; step 1): once raises AssertionError" in rejected(once)
+    assert "case 2 of 17 (the first step from a negative weight): once raises AssertionError" in rejected(once)
+
+
+def test_a_memory_that_begins_anew_at_step_1_is_told():
+    kept = {}
+
+    def remembers(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        kept["s"] = (keep * kept["s"] if t > 1 else 0.0) + g
+        return w - lr * kept["s"], kept["s"]
+
+    assert "answers the same call in two ways" in rejected(remembers)
+
+
+def test_an_own_count_of_steps_is_told():
+    count = {"t": 0}
+
+    def counts(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        count["t"] = 1 if t == 1 else count["t"] + 1
+        w, s = total(w, g, t, s, lr=lr, keep=keep)
+        return w - 0.01 * count["t"] + 0.01 * t, s
+
+    assert "two runs that take turns" in rejected(counts) or "answers the same call in two ways" in rejected(counts)
+
+
+def test_a_mistake_is_named_when_the_code_slips_again_further_on():
+    def twice(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        return (w - lr * g, g) if w.dim() == 0 else (w - lr * g.sum(), g)
+
+    verdict = CHECK.judge(twice)
+    assert (verdict.passed, verdict.mistake) == (False, "keeps_nothing")
+
+
+def test_a_mistake_is_named_in_front_of_an_exception():
+    def breaks(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        return w - lr * g, g * float(w) / float(w)
+
+    verdict = CHECK.judge(breaks)
+    assert (verdict.passed, verdict.mistake) == (False, "keeps_nothing")

@@ -54,8 +54,8 @@ def test_correct_conversions_pass(fn):
 
 def test_a_diagnosis_word_for_word():
     assert rule.check.judge(rule.no_factor.variants[0]).message == (
-        "✗ momentum, case 1 of 9 (the first step, one parameter): Your step is 10 times the right one: w moved by -1.5 instead of -0.15, "
-        "and delta is 3 instead of 0.3. This is what leaving out the factor (1−m) does: the new gradient enters with its full weight. "
+        "✗ momentum, case 1 of 17 (the first step, one parameter): Your step is 10 times the right one: w moved by -1.65 instead of -0.165, "
+        "and delta is 3.3 instead of 0.33. This is what leaving out the factor (1−m) does: the new gradient enters with its full weight. "
         "PyTorch's SGD does leave it out; the lecture does not. Look at the weight of g in delta."
     )
 
@@ -67,8 +67,8 @@ def test_two_mistakes_at_once_are_not_given_a_wrong_name():
 
     verdict = rule.check.judge(both)
     assert verdict.mistake is None
-    assert "w is 3.5, expected 1.85; delta is 3, expected 0.3." in verdict.message
-    assert "The call had w = 2, g = 3, t = 1, delta = 0, lr = 0.5, momentum = 0.9." in verdict.message
+    assert "w is 3.75, expected 1.935; delta is 3.3, expected 0.33." in verdict.message
+    assert "The call had w = 2.1, g = 3.3, t = 1, delta = 0, lr = 0.5, momentum = 0.9." in verdict.message
 
 
 def test_no_message_tells_the_solution():
