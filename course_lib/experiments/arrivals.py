@@ -26,13 +26,14 @@ def steps_until_it_stays(losses: torch.Tensor, goal: float) -> torch.Tensor:
 
 
 def ends(losses: torch.Tensor, goal: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """How each run ended (REACHED, NOT_SETTLED or DIVERGED of formulas.ends), and its highest loss after the middle.
+    """How each run ended (REACHED, NOT_SETTLED or DIVERGED of formulas.ends), and how high it got after the middle.
 
     `losses` above the floor, of shape (steps + 1, ...); both results have the shape (...).
     """
     half = len(losses) // 2 + len(losses) % 2  # the steps up to the middle, the start included
-    before, after = losses[:half].amax(0), losses[half if len(losses) > 1 else 0 :].amax(0)
-    return end_of_run(steps_until_it_stays(losses, goal), before, after, len(losses) - 1), after
+    away = losses.abs()
+    before, after = away[:half].amax(0), away[half if len(losses) > 1 else 0 :].amax(0)
+    return end_of_run(steps_until_it_stays(losses, goal), before, after, away[-1], len(losses) - 1), after
 
 
 def arrivals(

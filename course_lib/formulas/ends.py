@@ -8,7 +8,7 @@ import math
 import torch
 
 REACHED, NOT_SETTLED, DIVERGED = 0, 1, 2
-GROWTH = 1.5  # of the highest loss: less is what a bounded swing does, more what a run does that leaves
+GROWTH = 2.0  # a run that ends so many times as high as ever in its first half is leaving
 
 
 def steps_to_goal(late, t, above, goal):
@@ -19,18 +19,18 @@ def steps_to_goal(late, t, above, goal):
     return torch.where(above <= goal, late, t + 1)
 
 
-def end_of_run(late, before, after, steps):
+def end_of_run(late, before, after, last, steps):
     """How a run of so many steps ended, as a number: 0 reached, 1 not settled, 2 diverged.
 
-    `late`: the step from which its loss stays at the goal, above `steps` if it never does. `before`, `after`: the highest loss
-    above the floor up to step `steps` / 2, the start's included, and from then on.
+    `late`: the step from which its loss stays at the goal, above `steps` if it never does. `before`, `after`: how far the loss
+    gets from the floor at most, up to step `steps` / 2, the start included, and from then on. `last`: how far from it the loss ends.
 
     - reached: from step `late` on the loss stays at the goal or below
-    - diverged: a loss is not finite, or the run grows past any bound as far as so many steps can tell: the highest loss
-      after the middle is more than GROWTH times the highest before
+    - diverged: a loss is not finite, or the run grows past any bound as far as so many steps can tell: `last` is more than
+      GROWTH times `before`
     - not settled: all others. They stay bounded, below `after`, on their way or for ever: RMSprop at a rate far too large
-      swings between fixed values.
+      swings between fixed values. A spike from which a run comes back is no divergence.
     """
     finite = (before < math.inf) & (after < math.inf)
-    kept = torch.where(finite & (after <= GROWTH * before), NOT_SETTLED, DIVERGED)
+    kept = torch.where(finite & (last <= GROWTH * before), NOT_SETTLED, DIVERGED)
     return torch.where(finite & (late <= steps), REACHED, kept)

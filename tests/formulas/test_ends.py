@@ -59,10 +59,11 @@ def test_a_run_that_overflows_has_diverged():
     [
         ([0.0], REACHED),
         ([1.0], NOT_SETTLED),
-        ([1.0, 1.4], NOT_SETTLED),
-        ([1.0, 1.6], DIVERGED),
+        ([1.0, 1.9], NOT_SETTLED),
+        ([1.0, 2.1], DIVERGED),
         ([1.0, 0.0, 0.0, 1.0], NOT_SETTLED),  # it was at the goal, and left
         ([1.0, 3.0, 0.0, 0.0], REACHED),
+        ([1.0, 0.5, 90.0, 0.5], NOT_SETTLED),  # a spike
         ([1.0, math.nan, 0.0, 0.0], DIVERGED),  # not a number comes from no finite run
         ([1.0, 0.0, 0.0, math.inf], DIVERGED),
         ([1e-9, 1e-8, 5e-7, 1e-6], REACHED),  # whatever grows below the goal

@@ -48,7 +48,8 @@ export const render = live({
       const { floor, top } = contour.surface(JSON.stringify(shape), loss, { minima: minimaOf(code, shape) });
       const walks = Object.fromEntries(spec.runs.map(({ key }) => [key, code[key](start, steps, state)]));
       const width = (key) => code[key].columns.length;
-      const ended = (points, above) => cut(points, above, top, endOf(code, above, spec.minimum_known ? spec.goal : -1));
+      const ended = (points, above) =>
+        cut(points, above, top, endOf(code, above, spec.minimum_known ? spec.goal : -Infinity));
       const trail = (key) => ended(pointsOf(walks[key], width(key)), lossesAbove(walks[key], width(key), floor));
       const runs = spec.runs.map((run) => ({ ...run, ...trail(run.key) }));
       if (recorded?.length) {

@@ -18,13 +18,13 @@ export const DIVERGED = 2;
 export function endOf(code, above, goal) {
   const steps = above.length - 1;
   const half = Math.floor(steps / 2);
-  let [late, before, after] = [0, -Infinity, steps ? -Infinity : above[0]];
+  let [late, before, after] = [0, 0, steps ? 0 : Math.abs(above[0])];
   for (let t = 0; t <= steps; t++) {
     late = code.steps_to_goal(late, t, above[t], goal);
-    if (t <= half) before = Math.max(before, above[t]);
-    else after = Math.max(after, above[t]);
+    if (t <= half) before = Math.max(before, Math.abs(above[t]));
+    else after = Math.max(after, Math.abs(above[t]));
   }
-  return { end: code.end_of_run(late, before, after, steps), late, high: after };
+  return { end: code.end_of_run(late, before, after, Math.abs(above[steps]), steps), late, high: after };
 }
 
 /** The end in words; `when` is the step at which it diverged. */

@@ -12,6 +12,6 @@ def javascript_of_ends() -> str:
     return "\n".join(
         (
             javascript.of(steps_to_goal, late=(), t=(), above=(), goal=()),
-            javascript.of(end_of_run, late=(), before=(), after=(), steps=()),
+            javascript.of(end_of_run, late=(), before=(), after=(), last=(), steps=()),
         )
     )

@@ -2,9 +2,10 @@
 // detail.
 import { contourPlot } from "../../kit/contour_plot.js";
 import { choice, headline } from "../../kit/controls.js";
+import { DIVERGED, REACHED, endOf } from "../../kit/ends.js";
 import { load, make, onResize, onTheme, put, show, showChosen } from "../../kit/kit.js";
 import { lossPlot } from "../../kit/loss_plot.js";
-import { drawable, lossesAbove, minimaOf, pointsOf } from "../../kit/rows.js";
+import { cut, lossesAbove, minimaOf, pointsOf } from "../../kit/rows.js";
 import { centers } from "./map_axes.js";
 import { inks, legend, summary } from "./map_colors.js";
 import { scan } from "./map_cpu.js";
@@ -59,7 +60,7 @@ export async function render({ model, el }) {
     return (
       `Map of ${spec.title} by ${TITLES[model.get("view")]}, over ${stage.over()}. ` +
       `In ${steps} steps ${percent(found.arrived)} come to stay within ${showChosen(model.get("goal"))} of the minimum, ` +
-      `${percent(found.lost)} diverge.${best}`
+      `${percent(1 - found.arrived - found.lost)} have not settled, ${percent(found.lost)} diverge.${best}`
     );
   }
 
@@ -72,11 +73,11 @@ export async function render({ model, el }) {
     const floor = lowest(shape, found);
     const shown = contour.surface(JSON.stringify(shape), lossAt(shape), { minima: found });
     const rows = code.run(start, steps, values);
-    const run = walk(rows, code.run.columns.length, floor, spec.bound, goal);
+    const run = walk(code, rows, { floor, bound: spec.bound, goal, top: shown.top + shown.floor - floor });
     contour.paths([{ ...spec.run, ...run }], steps, start);
-    losses.curves([{ ...spec.run, above: run.above }], steps, steps, shown.top + 10 * (shown.floor - floor));
+    losses.curves([{ ...spec.run, ...run }], steps, steps, shown.top + 10 * (shown.floor - floor));
     const now = outcome(run, steps, goal, view);
-    result.show({ label: `at ${stage.where()}`, ...now }, run.when >= 0);
+    result.show({ label: `at ${stage.where()}`, ...now }, run.ended.end === DIVERGED);
     contour.say(`${spec.title}: the run at the ring: ${now.number}, ${now.note}.`);
     losses.say(`Loss of the run at the ring over ${steps} steps: it ends at ${show(run.above[steps])}.`);
     views.mark(view);
@@ -89,7 +90,7 @@ export async function render({ model, el }) {
     traits: ["start", "goal"],
     words: described,
     draw,
-    paint: (floats, pixels) => paint(model.get("view"), model.get("steps"), floats, pixels),
+    paint: (...row) => paint(model.get("view"), model.get("steps"), ...row),
   });
 
   /** The same picture in other colors. */
@@ -128,24 +129,22 @@ function setting(model, values) {
   return "w0" in values || "w1" in values ? { ...hyper, start: [w0, w1] } : hyper;
 }
 
-/**
- * A traced run as { points, above, diverged, when, late }: by the map's own rule, a run that once leaves the bound has
- * diverged.
- */
-function walk(rows, width, floor, bound, goal) {
+/** A traced run as it is drawn. As on the map, one that gets beyond the bound has diverged, wherever it ends. */
+function walk(code, rows, { floor, bound, goal, top }) {
+  const width = code.run.columns.length;
   const above = lossesAbove(rows, width, floor);
-  const all = pointsOf(rows, width);
-  const when = all.findIndex((w, k) => !(Number.isFinite(above[k]) && w.every((x) => Math.abs(x) <= bound)));
-  const points = (when < 0 ? all : all.slice(0, when + 1)).filter(drawable);
-  const late = above.findLastIndex((z) => z > goal) + 1;
-  return { points, above, diverged: when < 0 ? -1 : Math.min(when, points.length - 1), when, late };
+  const points = pointsOf(rows, width);
+  const ended = endOf(code, above, goal);
+  if (points.some((w) => !w.every((x) => Math.abs(x) <= bound))) ended.end = DIVERGED;
+  return cut(points, above, top, ended);
 }
 
 /** What the run at the ring amounts to: { number, note }. */
-function outcome({ above, when, late }, steps, goal, view) {
-  const end = show(above[steps]);
-  if (when >= 0) return { number: "diverged", note: `at step ${when}` };
-  if (view === "loss") return { number: end, note: "above the minimum at the end" };
-  if (late > steps) return { number: "not in time", note: `ends ${end} above the minimum` };
+function outcome({ above, diverged, ended }, steps, goal, view) {
+  const { end, late, high } = ended;
+  if (end === DIVERGED) return { number: "diverged", note: `at step ${diverged}` };
+  if (view === "loss") return { number: show(above[steps]), note: "above the minimum at the end" };
+  if (end !== REACHED)
+    return { number: "not settled", note: `ends ${show(above[steps])} above, stays below ${show(high)}` };
   return { number: `${late} ${late === 1 ? "step" : "steps"}`, note: `to stay within ${showChosen(goal)}` };
 }

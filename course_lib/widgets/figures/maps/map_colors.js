@@ -1,8 +1,10 @@
 // What the colors of a map mean, and the legend that says so.
 import { logShare, ramp, shade } from "../../kit/colors.js";
+import { DIVERGED, ENDS, NOT_SETTLED } from "../../kit/ends.js";
 import { make, power, showChosen } from "../../kit/kit.js";
 
 const LOSSES = [1e-6, 1e3]; // the ends of the colors for a loss
+const HATCH = 9; // pixels from one line of the hatching to the next
 const MINIMA = 4; // colors for minima, then they begin again
 
 /** A CSS color as the 32 bits of a pixel. */
@@ -15,13 +17,16 @@ function bits(pen, color) {
 
 const scratch = () => document.createElement("canvas").getContext("2d");
 
-/** Paints verdicts: `inks(root)` reads the theme's colors; `paint(view, steps, floats, pixels)` fills a Uint32Array. */
+/**
+ * Paints verdicts: `inks(root)` reads the theme's colors; `paint(view, steps, floats, pixels, row)` fills a
+ * Uint32Array. What diverged is hatched.
+ */
 export function inks(root) {
   const pen = scratch(),
     style = getComputedStyle(root),
     named = (name) => bits(pen, style.getPropertyValue(name));
   const table = Uint32Array.from({ length: 256 }, (_, k) => bits(pen, shade(k / 255)));
-  const lost = named("--cf-lost"),
+  const lost = [named("--cf-lost"), named("--cf-hatch")],
     late = named("--cf-late"),
     minima = Array.from({ length: MINIMA }, (_, k) => named(`--cf-minimum-${k}`));
   const logs = (x, low, high) => table[Math.round(255 * logShare(x, low, high))];
@@ -30,10 +35,10 @@ export function inks(root) {
     loss: (f, k) => logs(Math.max(1e-30, f[k + 1]), ...LOSSES),
     minimum: (f, k, steps) => (f[k] > steps ? late : minima[f[k + 2] % MINIMA]),
   };
-  return (view, steps, floats, pixels) => {
+  return (view, steps, floats, pixels, row = 0) => {
     const color = views[view];
     for (let k = 0, at = 0; at < floats.length; k++, at += 4)
-      pixels[k] = floats[at + 3] ? lost : (color(floats, at, steps) ?? late);
+      pixels[k] = floats[at + 3] ? lost[+((k + row) % HATCH < 1)] : (color(floats, at, steps) ?? late);
   };
 }
 
@@ -82,9 +87,9 @@ function warmColor(u) {
 }
 
 const warmGradient = `linear-gradient(to right, ${[0, 0.5, 1].map(warmColor).join()})`;
-function chip(parent, color, text) {
+function chip(parent, color, text, name = "") {
   const item = make(parent, "span", "cf-map-key");
-  make(item, "span", "cf-map-chip").style.background = `var(${color})`;
+  make(item, "span", `cf-map-chip ${name}`.trim()).style.backgroundColor = `var(${color})`;
   item.append(text);
 }
 
@@ -109,8 +114,8 @@ export function legend(parent, views) {
         minima.forEach(([x, y], k) =>
           chip(part, `--cf-minimum-${k % MINIMA}`, `(${[x, y].map((v) => showChosen(+v.toFixed(1))).join(", ")})`),
         );
-      if (name !== "loss") chip(part, "--cf-late", "not in time");
-      chip(part, "--cf-lost", "diverges");
+      if (name !== "loss") chip(part, "--cf-late", `${ENDS[NOT_SETTLED].mark} not settled`);
+      chip(part, "--cf-lost", `${ENDS[DIVERGED].mark} diverges`, "cf-hatched");
     }
   };
 }

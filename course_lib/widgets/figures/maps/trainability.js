@@ -70,7 +70,7 @@ export async function render({ model, el }) {
     scan,
     words,
     draw,
-    paint: (floats, pixels) => paint(model.get("steps"), floats, pixels),
+    paint: (...row) => paint(model.get("steps"), ...row),
   });
   const end = onResize(lossBox, losses.resize);
   return () => {
