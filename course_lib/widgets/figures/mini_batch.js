@@ -20,14 +20,14 @@ export const render = live({
       name,
       choice(bar, NAMES[name], values, choose(name), { text: NAMES[name].toLowerCase() }),
     ]);
-    const [main, side] = columns();
+    const [main, side] = columns("cf-ordered");
     const rows = headlines(side, spec.runs);
     const controls = Object.fromEntries(sliders(side).map((row, k) => [spec.controls[k].name, row]));
     const buttons = make(side, "div", "cf-buttons");
     button(buttons, "New draw", "Other batches: the next seed", () => put({ seed: (state().seed + 1) >>> 0 }));
     reset(side, buttons);
-    const contourBox = make(main, "div");
-    const lossBox = make(main, "div");
+    const contourBox = make(main, "div", "cf-near");
+    const lossBox = make(main, "div", "cf-far");
     const losses = lossPlot(lossBox, spec.examples);
     let plot = null;
     let shown = "";

@@ -31,8 +31,11 @@ export const render = live({
     const contourBox = make(main, "div", "cf-near");
     const scrubBox = make(main, "div", "cf-near");
     const lossBox = make(main, "div", "cf-far");
-    const losses = lossPlot(lossBox, "loss above the minimum", { height: 200 });
+    const losses = lossPlot(lossBox, "loss above the minimum", { height: 154 });
+    const key = make(root, "div");
     const map = raceMap(side, spec, {
+      key,
+      say: make(main, "div", "cf-far"),
       choose(chosen) {
         const picked = model.get("picked");
         put({

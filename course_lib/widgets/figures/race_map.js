@@ -5,15 +5,15 @@ import { DIVERGED, ENDS, NOT_SETTLED } from "../kit/ends.js";
 import { make, onArrows, showChosen } from "../kit/kit.js";
 import { tenTo } from "../kit/line_plot.js";
 
-const ROW = 20,
+const ROW = 24, // a smaller button is hard to hit
   FOOT = 38;
 const COLORED = [1, 1000]; // steps, at the bright and at the dark end of the colors, before anything is computed
 
 /**
  * `choose(names)` is called when rules are switched on or off, `pick([rule, column])` when a cell is pressed,
- * `pick([])` when it is let go. Returns { box, resize(width), paint(rows), mark(chosen, rows, picked), say(words) }.
+ * `pick([])` when it is let go; the legend stands in `key`, the words about a cell in `say`. Returns { box, resize(width), paint(rows), mark(chosen, rows, picked), say(words) }.
  */
-export function raceMap(parent, spec, { choose, pick }) {
+export function raceMap(parent, spec, { choose, pick, key, say }) {
   const lines = spec.groups.flatMap((group) => [{ group }, ...group.rules.map((name) => ({ name }))]);
   const rows = new Map(lines.map((line, k) => [line.name, k])),
     rates = spec.rates;
@@ -38,8 +38,8 @@ export function raceMap(parent, spec, { choose, pick }) {
     height: ROW - 2,
     rx: 2,
   });
-  const note = make(whole, "p", "cf-note cf-race-say");
-  const colored = legend(whole);
+  const note = make(say, "p", "cf-note cf-race-say");
+  const colored = legend(key);
   let width = 0,
     now = { chosen: [], rows: {}, picked: [] };
   // the rules in the race; this and now.picked change at once, as the next key may come before the next frame

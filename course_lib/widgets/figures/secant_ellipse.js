@@ -18,7 +18,7 @@ const KEY = [
   [": H⁻¹, with the same area. From the center: the steps −Bg and −H⁻¹g."],
 ];
 
-const QUANTITIES = ["w = (x, y)", "loss J", "gradient ∇J", "step length", "eigenvalues, B", "eigenvalues, H⁻¹"];
+const QUANTITIES = ["w = (x, y)", "loss J", "gradient ∇J", "step length", "λ of B", "λ of H⁻¹"];
 
 export const render = live({
   label: (spec) => spec.title,
@@ -42,7 +42,7 @@ export const render = live({
     const of = ["cf-of-b", "cf-of-b", "cf-of-h", "cf-of-h"];
     const values = trackPlot(box, ["eigenvalues of ", ["B", "cf-word-b"], " and ", ["H⁻¹", "cf-word-h"]], of);
     const errors = trackPlot(box, ["relative error ‖B − H⁻¹‖ / ‖H⁻¹‖"], ["cf-of-b"]);
-    const controls = make(root, "div", "cf-secant-controls");
+    const controls = make(main.parentNode, "div", "cf-secant-controls cf-whole-row");
     sliders(controls);
     const searches = Object.fromEntries(spec.runs.map(({ label }) => [label, `${label} search`]));
     const search = choice(controls, "Search along the line", searches, (name) => put({ search: name }), {

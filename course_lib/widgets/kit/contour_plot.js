@@ -10,6 +10,7 @@ const REST = 150; // ms without a change, then the contours are drawn finely
 const LEVELS = 14;
 const LOWEST = 4e-4; // of the highest loss in the picture, where the levels begin
 const KEY = 56; // pixels of the legend's strip
+const NARROW = 250; // pixels of a plot whose legend has numbers alone
 const SHADES = 6; // of the dots along a path
 
 /**
@@ -94,6 +95,7 @@ function runMarks(parent) {
 /** The legend above a plot: a strip from low, which is bright in every theme, to high; returns { place(width), show(ends) }. */
 function levelKey(parent) {
   const node = make(parent, "g", "cf-level-key");
+  let narrow = false;
   const ends = ["end", "start"].map((anchor) => write(node, "text", "cf-title", "", { y: 12, "text-anchor": anchor }));
   const strip = make(node, "g", "cf-contours");
   make(strip, "rect", "cf-lowest", { x: 0, y: 3, width: KEY, height: 10 });
@@ -103,14 +105,15 @@ function levelKey(parent) {
   }
   return {
     place(right) {
-      const left = right - 86 - KEY;
+      narrow = right < NARROW;
+      const left = right - (narrow ? 46 : 86) - KEY;
       strip.setAttribute("transform", `translate(${left},0)`);
       set(ends[0], { x: left - 5 });
       set(ends[1], { x: left + KEY + 5 });
     },
     show([low, high]) {
-      ends[0].textContent = `loss: low, ${showShort(10 ** low)}`;
-      ends[1].textContent = `${showShort(10 ** high)}, high`;
+      ends[0].textContent = `${narrow ? "" : "loss: low, "}${showShort(10 ** low)}`;
+      ends[1].textContent = `${showShort(10 ** high)}${narrow ? "" : ", high"}`;
     },
   };
 }

@@ -148,7 +148,7 @@ def test_the_ring_moves_the_start(show, fig, computed):
 
 def press(figure, row: int, column: int):
     box = figure.host.locator(".cf-race-map .cf-glass").bounding_box()
-    figure.page.mouse.click(box["x"] + (column + 0.5) * box["width"] / len(RATES), box["y"] + (row + 0.5) * 20)
+    figure.page.mouse.click(box["x"] + (column + 0.5) * box["width"] / len(RATES), box["y"] + (row + 0.5) * 24)
     return rest(figure)
 
 

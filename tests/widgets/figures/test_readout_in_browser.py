@@ -44,7 +44,7 @@ def test_the_secant_figure_reads_off_its_step_too(show):
     found = table(figure)
     assert found["w = (x, y)"] == [pair(fig.path[2])]
     assert found["step length"] == [shown((fig.path[2] - fig.path[1]).norm().item())]
-    assert found["eigenvalues, B"] == [" and ".join(shown(x) for x in torch.linalg.eigvalsh(fig.B[2]).tolist())]
+    assert found["λ of B"] == [" and ".join(shown(x) for x in torch.linalg.eigvalsh(fig.B[2]).tolist())]
 
 
 ENDS = {  # the error shrinks by 0.95 a step along the flat axis, at once along the other: 2.2² · 0.95²ᵗ / 2 < 10⁻⁶

@@ -7,7 +7,7 @@ import { load, make, onResize, onTheme, put, show, showChosen } from "../../kit/
 import { lossPlot } from "../../kit/loss_plot.js";
 import { cut, lossesAbove, minimaOf, pointsOf } from "../../kit/rows.js";
 import { centers } from "./map_axes.js";
-import { inks, legend, summary } from "./map_colors.js";
+import { inks, legend, spans, summary } from "./map_colors.js";
 import { scan } from "./map_cpu.js";
 import { mapStage } from "./map_stage.js";
 
@@ -27,12 +27,13 @@ export async function render({ model, el }) {
   const titles = (word) => `Color the map by ${TITLES[spec.views.find((view) => WORDS[view] === word)]}`;
   const views = choice(bar, "What the colors show", words, (view) => put(model, { view }), { title: titles });
   const keys = legend(bar, spec.views);
-  const result = headline(side, spec.run.color, { label: "", number: "", note: "" });
-  const contourBox = make(side, "div");
-  const lossBox = make(side, "div");
+  const ringBox = make(side, "div", "cf-map-run");
+  const result = headline(ringBox, spec.run.color, { label: "", number: "", note: "" });
+  const contourBox = make(ringBox, "div");
+  const lossBox = make(side, "div", "cf-far");
   const contour = contourPlot(contourBox, spec.domain, (start) => put(model, { start }));
   const losses = lossPlot(lossBox, "loss above the minimum");
-  stage.controls(main, "cf-map-controls");
+  stage.controls(main, "cf-map-controls cf-far");
 
   const shapeOf = (values) => spec.surface.map((name) => values[name]);
   const minima = () => minimaOf(code, shapeOf(stage.hyper()));
@@ -40,6 +41,16 @@ export async function render({ model, el }) {
   /** The loss at the minimum; 0 where none is known. */
   const lowest = (shape, found) => (found.length ? lossAt(shape)(...found[0]) : 0);
   let paint = inks(root);
+  let span = { steps: [1, model.get("steps")], loss: [1e-6, 1e3] };
+
+  /** Fits the colors to what the map takes; whether they changed. */
+  function fit(floats) {
+    const next = spans(floats, model.get("steps"));
+    if (JSON.stringify(next) === JSON.stringify(span)) return false;
+    span = next;
+    keys(model.get("view"), span, minima(), model.get("goal"));
+    return true;
+  }
 
   /** What a job needs besides: the surface, and where a run starts and should end. */
   function own() {
@@ -90,14 +101,15 @@ export async function render({ model, el }) {
     traits: ["start", "goal"],
     words: described,
     draw,
-    paint: (...row) => paint(model.get("view"), model.get("steps"), ...row),
+    fit,
+    paint: (...row) => paint(model.get("view"), model.get("steps"), span, ...row),
   });
 
   /** The same picture in other colors. */
   function recolor() {
     paint = inks(root);
     root.classList.toggle("cf-by-minimum", model.get("view") === "minimum");
-    keys(model.get("view"), model.get("steps"), minima(), model.get("goal"));
+    keys(model.get("view"), span, minima(), model.get("goal"));
     repaint();
     ask();
   }
