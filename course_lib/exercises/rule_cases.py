@@ -20,7 +20,7 @@ SCALE = torch.linspace(-1.3, 1.7, 24, dtype=torch.float64, device="cpu")
 SHAPES = ((2, 3), (3, 1), (1,), (2, 1, 3, 2))
 SIZES = tensor([1e4, 1e-4, 1.0])  # of gradients, beside usual ones
 DOWN_TO_EPS = tensor([1.0, 1e-4, 1e-8])  # sizes at which a default of 1e-10 or 1e-8 shows, under a root or beside it
-STEPS_BEFORE = 1000  # the run that begins later has made these
+STEPS_BEFORE = 999  # the run that begins later has made these; the next one is the thousandth
 
 
 def recorded(gradients: list[torch.Tensor]) -> Slope:
