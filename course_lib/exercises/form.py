@@ -31,9 +31,12 @@ class Form:
 
     def call(self, fn: Callable, given: dict[str, Any]) -> Any:
         """Call `fn` as the reference wants to be called: `given` holds a value for each of its arguments."""
-        kinds = {p.name: p.kind for p in _parameters(self.reference)}
-        positional = [given[name] for name, kind in kinds.items() if kind in POSITIONAL]
-        return fn(*positional, **{k: v for k, v in given.items() if kinds[k] not in POSITIONAL})
+        positional = [given[name] for name, kind in self._kinds.items() if kind in POSITIONAL]
+        return fn(*positional, **{k: v for k, v in given.items() if self._kinds[k] not in POSITIONAL})
+
+    @functools.cached_property
+    def _kinds(self) -> dict[str, Any]:
+        return {p.name: p.kind for p in _parameters(self.reference)}
 
     def mismatch(self, fn: Any) -> str | None:
         """A sentence if `fn` cannot stand in for the reference, else None. Positional arguments may have other names."""
