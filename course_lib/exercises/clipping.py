@@ -178,11 +178,32 @@ check = Exercise(
         case("one tensor", "Two tensors agree: the list may have any length.", [[0.6, -2.5]], 0.7, ("length",)),
         case("five tensors", "Two tensors agree: the list may have any length.", FIVE, 0.9, ("length", "shape")),
         case(
+            "forty tensors",
+            "Five tensors agree: the list may have any length.",
+            [[0.1 * k - 1.7, 0.3] for k in range(40)],
+            0.9,
+            ("length",),
+        ),
+        case(
             "a weight and a bias",
             "Vectors agree: the norm must take in all entries, whatever the shape is.",
             [[[1.1, -2.3, 0.6], [3.1, 0.0, -1.4]], [0.1, -4.2]],
             0.5,
             ("shape", "reduction"),
+        ),
+        case(
+            "a single number and a tensor of four dimensions",
+            "Vectors and matrices agree: a tensor may have no dimension, or many.",
+            [tensor(-2.3), tensor([[[[1.1], [-0.7]]]])],
+            0.5,
+            ("shape", "reduction"),
+        ),
+        case(
+            "barely too long",
+            "Longer ones agree: from which norm on do you clip, and to which?",
+            [[6.0, 0.0], [8.0]],
+            9.9999,
+            ("comparison", "constant"),
         ),
         case(
             "exactly at the limit",

@@ -5,6 +5,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+import numpy
 import torch
 
 # Relative, absolute. In float32 right formulas in another order differ by a few units in the last of 7 digits, more where terms cancel.
@@ -118,7 +119,9 @@ def show_difference(name: str, value: Any, expected: Any) -> str:
     if isinstance(expected, torch.Tensor) and expected.dim() > 0:
         relative, absolute = TOLERANCE.get(expected.dtype, COARSE)
         excess = (value - expected).abs() / (absolute + relative * expected.abs())
-        place = torch.unravel_index(excess.nan_to_num(torch.inf).argmax(), expected.shape)
+        place = numpy.unravel_index(
+            int(excess.nan_to_num(torch.inf).argmax()), expected.shape
+        )  # torch's imports sympy: 3 s
         name, value, expected = f"{name}[{', '.join(str(int(i)) for i in place)}]", value[place], expected[place]
     digits = next((d for d in (4, 7, 10) if show(value, d) != show(expected, d)), 17)
     return f"{name} is {show(value, digits)}, expected {show(expected, digits)}"

@@ -1,6 +1,7 @@
 """Each exercise with its solution, its mutants, right answers in other styles, and the mutants that are right, with the reason.
 
-The last two stand in proofs/NAME.py: `STYLES`, a list of functions, and `EQUIVALENT`, reasons by a mutant's text.
+The last two stand in proofs/NAME.py: `STYLES`, a list of functions, and `EQUIVALENT`, reasons by a mutant's text. Some have `WRONG`, too:
+answers that a check has accepted, or that are like such ones, where no mutant is.
 """
 
 import ast

@@ -80,7 +80,8 @@ def mutants(source: str, name: str, namespace: dict) -> list[Mutant]:
         names = {n.id for node in (_parent(fn, place), new) for n in ast.walk(node) if isinstance(n, ast.Name)}
         label = f"{_line(fn, place)}: {ast.unparse(old)} -> {ast.unparse(new)}"
         result.append(Mutant(label, frozenset({kind, *names}), compiled(text, name, namespace)))
-    return result + _wrapped(compiled(source, name, namespace), _hyper(fn))
+    read = {node.id for node in _body(fn) if isinstance(node, ast.Name)}
+    return result + _wrapped(compiled(source, name, namespace), _hyper(fn), read)
 
 
 def compiled(source: str, name: str, namespace: dict) -> Callable:
@@ -254,8 +255,11 @@ def _of_returned(node: ast.Return, fn: ast.FunctionDef, arguments: list[str]) ->
             yield "order", ast.Return(ast.Tuple(swapped, ast.Load()))
 
 
-def _wrapped(fn: Callable, hyper: dict[str, ast.expr]) -> list[Mutant]:
-    """Changes of the whole function: its precision, in place, a state or a step number kept elsewhere, zeros masked, another default."""
+def _wrapped(fn: Callable, hyper: dict[str, ast.expr], read: set[str]) -> list[Mutant]:
+    """Changes of the whole function: its precision, in place, a state or a step number kept elsewhere, zeros masked, another default.
+
+    `read` holds the names that its lines use: who needs no t counts no steps.
+    """
     parameters = inspect.signature(fn).parameters
     positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     result = [Mutant("all in float32", frozenset({"float32"}), _signed(_in_float32(fn), fn))]
@@ -265,21 +269,27 @@ def _wrapped(fn: Callable, hyper: dict[str, ast.expr]) -> list[Mutant]:
         if name != "t"
     ]
     if positional[:3] == ["w", "g", "t"]:
-        result += _of_rule(fn, len(positional) - 3)
+        result += _of_rule(fn, len(positional) - 3, counts="t" in read)
+        result += [
+            Mutant(f"takes {n} of 0 for no {n}", frozenset({"default", n}), _signed(_or_default(fn, n), fn))
+            for n in hyper
+        ]
     for name, value in hyper.items():
         if isinstance(value, ast.Constant) and isinstance(value.value, (int, float)):
             result.append(Mutant(f"another default of {name}", frozenset({"signature"}), _with_default(fn, name)))
     return result
 
 
-def _of_rule(fn: Callable, states: int) -> list[Mutant]:
+def _of_rule(fn: Callable, states: int, counts: bool) -> list[Mutant]:
     mutants = [
         Mutant(f"leaves value {n} as it is where g is 0", frozenset({"zero"}), _signed(_masked(fn, n), fn))
         for n in range(states + 1)
     ]
     if states:
         mutants.append(Mutant("keeps the state itself", frozenset({"memory"}), _signed(_remembers(fn), fn)))
-    return [*mutants, Mutant("counts the steps itself", frozenset({"memory", "t"}), _signed(_counts(fn), fn))]
+    if counts:
+        mutants.append(Mutant("counts the steps itself", frozenset({"memory", "t"}), _signed(_counts(fn), fn)))
+    return mutants
 
 
 def _signed(wrapper: Callable, fn: Callable) -> Callable:
@@ -349,6 +359,11 @@ def _counts(fn: Callable) -> Callable:
         return fn(w, g, count[0], *state, **hyper)
 
     return wrapper
+
+
+def _or_default(fn: Callable, name: str) -> Callable:
+    default = inspect.signature(fn).parameters[name].default
+    return lambda *args, **hyper: fn(*args, **hyper | {name: hyper.get(name) or default})
 
 
 def _with_default(fn: Callable, name: str) -> Callable:

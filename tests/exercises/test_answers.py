@@ -97,7 +97,7 @@ def test_the_untouched_stub_is_not_attempted(capsys):
 )
 def test_wrong_returns(returned, sentence):
     message = rejected(lambda w, g, t, s=0.0, *, lr=0.1, keep=0.5: returned(*total(w, g, t, s, lr=lr, keep=keep)))
-    assert message.startswith("✗ total, case 1 of 17 (the first step, one parameter): ")
+    assert message.startswith("✗ total, case 1 of 20 (the first step, one parameter): ")
     assert sentence in message
 
 
@@ -107,7 +107,7 @@ def test_float32_must_stay_float32():
 
     message = rejected(double)
     assert (
-        "case 12 of 17 (float32 stays float32; step 1): w is torch.float64, but the arguments are torch.float32"
+        "case 12 of 20 (float32 stays float32; step 1): w is torch.float64, but the arguments are torch.float32"
         in message
     )
 
@@ -131,7 +131,7 @@ def test_in_place_edits_are_seen(write, what):
         write(w, g, s)
         return right
 
-    assert f"case 1 of 17 (the first step, one parameter): careless changes {what} in place" in rejected(careless)
+    assert f"case 1 of 20 (the first step, one parameter): careless changes {what} in place" in rejected(careless)
 
 
 # Agreement and difference
@@ -164,7 +164,7 @@ def test_an_unknown_difference_is_shown_where_it_first_appears():
     verdict = CHECK.judge(third)
     assert verdict.mistake is None
     assert verdict.message == (
-        "✗ total, case 11 of 17 (matrices and other shapes; step 1): w[0, 0] is -1.863, expected -1.407; s[0, 0] is 1.826, expected 0.9131. "
+        "✗ total, case 11 of 20 (matrices and other shapes; step 1): w[0, 0] is -1.863, expected -1.407; s[0, 0] is 1.826, expected 0.9131. "
         "The call had w = a tensor of shape (2, 3), g = a tensor of shape (2, 3), t = 1, s = a tensor of shape (2, 3), lr = 0.5, keep = 0.9. "
         "A vector agrees: each operation must act element by element, whatever the shape is."
     )
@@ -222,7 +222,7 @@ def test_a_function_that_works_only_once_is_told():
         assert len(calls) == 1, "again?"
         return total(w, g, t, s, lr=lr, keep=keep)
 
-    assert "case 2 of 17 (the first step from a negative weight): once raises AssertionError" in rejected(once)
+    assert "case 2 of 20 (the first step from a negative weight): once raises AssertionError" in rejected(once)
 
 
 def test_a_memory_that_begins_anew_at_step_1_is_told():
