@@ -27,7 +27,7 @@ def agree(value: Any, other: Any) -> bool:
     """Whether a value equals the other up to rounding: in type, dtype, shape and numbers, a list entry by entry. NaN equals NaN."""
     if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(value) == len(other) and all(map(agree, value, other))
-    value, other = comparable(value, other), comparable(other, other)
+    value, other = comparable(value, other), comparable(other, value)
     if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor):
         if value.dtype != other.dtype or value.shape != other.shape:
             return False
@@ -44,6 +44,8 @@ def nearly(value: Any, expected: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return len(value) == len(expected) > 0 and all(map(nearly, value, expected))
     value, expected = comparable(value, expected), comparable(expected, expected)
+    if isinstance(value, float):
+        return math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-7)
     if not isinstance(value, torch.Tensor) or value.dtype != torch.float64:
         return False
     return torch.allclose(value, expected, rtol=1e-6, atol=1e-7)
@@ -68,8 +70,7 @@ def fault(name: str, value: Any, expected: Any) -> str | None:
 
 def _fault_in_list(name: str, value: Any, expected: Sequence) -> str | None:
     if not isinstance(value, (list, tuple)):
-        got = "a tensor" if isinstance(value, torch.Tensor) else kind(value)
-        return f"{name} is {got}; return a list of {len(expected)} tensors."
+        return f"{name} is {kind(value)}; return a list of {len(expected)} tensors."
     if len(value) != len(expected):
         return f"{name} is a list of {len(value)} tensors, expected {len(expected)}."
     return next(filter(None, (fault(f"{name}[{k}]", *pair) for k, pair in enumerate(zip(value, expected)))), None)
@@ -85,11 +86,13 @@ def not_finite(name: str, value: Any, expected: Any) -> str | None:
     if value.isfinite().all() or not expected.isfinite().all():
         return None
     bad = value[~value.isfinite()].flatten()[0].item()
-    return f"{name} holds {bad}: look for a division by zero, or a root or logarithm of a negative number."
+    return f"{name} holds {bad}: look for a division by zero, a root or logarithm of a negative number, or numbers that grow without end."
 
 
 def kind(value: Any) -> str:
     """A value's type, in words, with the value itself if it is a number."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
     if type(value).__module__ == "numpy":
         return f"a numpy {type(value).__name__}"
     return f"a Python {type(value).__name__}" + (f" ({show(value)})" if is_number(value) else "")

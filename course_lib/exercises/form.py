@@ -64,12 +64,11 @@ class Form:
         names = {p.name for p in want if p.kind is p.KEYWORD_ONLY}
         given = {p.name for p in got if p.kind is p.KEYWORD_ONLY}
         if names != given:
-            missing = sorted(names - given)
-            return (
-                f"`{missing[0]}` is missing after the `*`"
-                if missing
-                else f"`{sorted(given - names)[0]}` is not one of them"
-            )
+            missing, more = sorted(names - given), sorted(given - names)
+            if missing:
+                return f"`{missing[0]}` is missing after the `*`"
+            known = more[0] in {p.name for p in want}
+            return f"`{more[0]}` must stand in front of the `*`" if known else f"`{more[0]}` is not one of them"
         places, places_got = ([p for p in ps if p.kind in POSITIONAL] for ps in (want, got))
         if len(places) != len(places_got):
             return f"it takes {len(places_got)} arguments by position, where {len(places)} are given"

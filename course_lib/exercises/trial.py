@@ -6,7 +6,7 @@ import math
 import textwrap
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,7 +149,7 @@ def _late(fn: Callable, seconds: float, place: str = "") -> str:
     return (
         f"{name_of(fn)} did not end within {seconds:g} seconds"
         + (f": it was{place}" if place else "")
-        + ". Look for a loop that never ends."
+        + ". Look for a loop that never ends, or makes far more rounds than it needs."
     )
 
 
@@ -167,7 +167,7 @@ def where(fn: Callable, frames: Iterable[tuple[str, int]]) -> str:
 def _exception_sentence(fn: Callable, error: BaseException) -> str:
     place = where(fn, [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)])
     if isinstance(error, RecursionError):
-        return f"{name_of(fn)} calls itself without end{place}. One call is one step: compute it and return."
+        return f"{name_of(fn)} goes too deep{place}, in calls of functions that call themselves. Is there a way out, which is reached soon enough?"
     text = textwrap.shorten(next(iter(str(error).splitlines()), ""), 160, placeholder=" …").rstrip(".")
     return f"{name_of(fn)} raises {type(error).__name__}{place}" + (f": {text}." if text else ".")
 
@@ -187,13 +187,17 @@ def _unpack(name: str, result: Any, returns: tuple[str, ...]) -> tuple:
         )
     if result is None:
         raise Problem(f"{name} returns None: does each way through it end with `return`? Return {promised}.")
-    if inspect.isgenerator(result) or inspect.iscoroutine(result):
+    if inspect.iscoroutine(result):
         result.close()
-        raise Problem(f"{name} returns a {type(result).__name__}, not values: write it with `def` and `return` only.")
+    if inspect.isawaitable(result) or isinstance(result, (Iterator, AsyncIterator, Mapping, Set)):
+        raise Problem(
+            f"{name} returns a Python {type(result).__name__}: return the values themselves, as in `return {', '.join(returns)}`."
+        )
     values = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     if len(values) != len(returns):
         count = f"{len(values)} value" + "s" * (len(values) != 1)
-        raise Problem(f"{name} returns {count}; {len(returns)} expected: {promised}, in this order.")
+        order = ", in this order" * (len(returns) > 1)
+        raise Problem(f"{name} returns {count}; {len(returns)} expected: {promised}{order}.")
     for label, value in zip(returns, values):
         if value is ... or value is None:
             raise Problem(f"the value that {name} returns for {label} is still `{'...' if value is ... else None}`.")
