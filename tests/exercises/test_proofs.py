@@ -54,3 +54,15 @@ def test_the_solution_itself_and_ten_others_are_right(solution):
 def test_a_right_answer_in_another_style_is_accepted(check, fn):
     verdict = check.judge(fn)
     assert verdict.passed, verdict.message
+
+
+WRONG = [
+    pytest.param(solution.check, fn, id=f"{solution.name}-{fn.__name__}")
+    for solution in PROVED
+    for fn in solution.proof.get("WRONG", [])
+]
+
+
+@pytest.mark.parametrize("check, fn", WRONG)
+def test_what_was_once_accepted_is_rejected(check, fn):
+    assert not check.judge(fn).passed
