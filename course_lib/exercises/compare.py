@@ -40,11 +40,11 @@ def agree(value: Any, other: Any) -> bool:
 
 
 def nearly(value: Any, expected: Any) -> bool:
-    """Whether float64 numbers agree to float32's digits only."""
+    """Whether numbers of double precision agree to float32's digits."""
     if isinstance(value, (list, tuple)):
         return len(value) == len(expected) > 0 and all(map(nearly, value, expected))
     value, expected = comparable(value, expected), comparable(expected, expected)
-    if isinstance(value, float):
+    if is_number(value) and is_number(expected):
         return math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-7)
     if not isinstance(value, torch.Tensor) or value.dtype != torch.float64:
         return False

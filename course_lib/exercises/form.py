@@ -76,7 +76,10 @@ class Form:
             (p, q) for p in want for q in got if p.name == q.name and p.name in names
         ]
         bare = [q.name for p, q in pairs if p.default is not p.empty and q.default is q.empty]
-        return f"`{bare[0]}` has lost its default" if bare else None
+        if bare:
+            return f"`{bare[0]}` has lost its default"
+        changed = [(p, q) for p, q in pairs if p.kind is p.KEYWORD_ONLY and p.default != q.default]
+        return next((f"the default of `{p.name}` is {q.default}, expected {p.default}" for p, q in changed), None)
 
 
 def _parameters(fn: Callable, star: bool = False) -> list:

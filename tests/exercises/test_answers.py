@@ -6,7 +6,7 @@ from running_total import CHECK, rejected, total
 
 from course_lib.exercises import Exercise, mistake
 from course_lib.exercises.cases import once
-from course_lib.exercises.compare import show_difference
+from course_lib.exercises.compare import nearly, show_difference
 
 # The arguments
 
@@ -22,6 +22,7 @@ from course_lib.exercises.compare import show_difference
         (lambda w, g, t, s=0.0, lr=0.1, keep=0.5: (w, s), "`lr` must stand after the `*`"),
         (lambda w, g, t, s, *, lr=0.1, keep=0.5: (w, s), "`s` has lost its default"),
         (lambda w, g, t, s=0.0, *, lr, keep=0.5: (w, s), "`lr` has lost its default"),
+        (lambda w, g, t, s=0.0, *, lr=0.2, keep=0.5: (w, s), "the default of `lr` is 0.2, expected 0.1"),
         (lambda *args, lr=0.1, keep=0.5: args, "`*args` stands for arguments without names"),
         (lambda w, g, t, s=0.0, **hyper: (w, s), "`**hyper` stands for arguments without names"),
     ],
@@ -238,6 +239,11 @@ def test_what_is_said_of_a_number(fn, says):
 )
 def test_a_number_may_be_a_tensor_of_one(fn):
     assert ONE_NUMBER.judge(fn).passed
+
+
+def test_single_precision_is_told_of_plain_numbers_too():
+    assert nearly(1 / 3 + 1e-8, 1 / 3) and nearly(15, 15)
+    assert not nearly(1 / 3 + 1e-5, 1 / 3) and not nearly(15, 16)
 
 
 def test_the_element_shown_is_out_of_tolerance():
