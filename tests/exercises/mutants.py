@@ -32,7 +32,7 @@ COMPARISONS = {
 }
 CALLS = {
     "mean": "sum", "sum": "mean", "maximum": "minimum", "minimum": "maximum", "max": "min", "min": "max", "cos": "sin", "sin": "cos",
-    "exp": "log", "floor": "ceil", "ceil": "floor", "argmax": "argmin", "amax": "amin", "triu": "tril", "cumsum": "cumprod",
+    "var": "std", "std": "var", "exp": "log", "floor": "ceil", "ceil": "floor", "argmax": "argmin", "amax": "amin", "triu": "tril", "cumsum": "cumprod",
 }  # fmt: skip
 POINTWISE = {
     "abs",
@@ -52,6 +52,7 @@ POINTWISE = {
     "reversed",
 }
 REDUCTIONS = {"mean", "sum", "max", "min", "norm", "amax", "amin", "std", "var"}
+ORDERED = {"outer", "solve"}  # calls whose two arguments somebody exchanges
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,10 @@ def _of_call(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
             yield kind, node.func.value
         elif node.args:
             yield kind, node.args[0]
+    if name in REDUCTIONS and method and not of_torch and node.args:
+        yield kind, ast.Call(node.func, [], node.keywords)
+    if name in ORDERED and len(node.args) == 2:
+        yield "order", ast.Call(node.func, node.args[::-1], node.keywords)
     if name == "where" and len(node.args) == 3:
         yield "order", ast.Call(node.func, [node.args[0], node.args[2], node.args[1]], node.keywords)
         yield "dropped", node.args[1]
@@ -352,6 +357,7 @@ def _with_default(fn: Callable, name: str) -> Callable:
 
     signature = inspect.signature(fn)
     default = signature.parameters[name].default
+    changed = {name: signature.parameters[name].replace(default=1.5 * default + 0.01)}
     wrapper.__name__ = fn.__name__
-    wrapper.__signature__ = signature
+    wrapper.__signature__ = signature.replace(parameters=(signature.parameters | changed).values())
     return wrapper
