@@ -78,7 +78,9 @@ class Form:
         bare = [q.name for p, q in pairs if p.default is not p.empty and q.default is q.empty]
         if bare:
             return f"`{bare[0]}` has lost its default"
-        changed = [(p, q) for p, q in pairs if p.kind is p.KEYWORD_ONLY and p.default != q.default]
+        changed = [
+            (p, q) for p, q in pairs if p.kind is p.KEYWORD_ONLY and p.default is not p.empty and p.default != q.default
+        ]
         return next((f"the default of `{p.name}` is {q.default}, expected {p.default}" for p, q in changed), None)
 
 
