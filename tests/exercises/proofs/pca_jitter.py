@@ -120,18 +120,20 @@ EQUIVALENT = {
 }
 
 
-def _jitter(change=lambda x: x, draws=lambda z: z):
-    return lambda images, z, variances, components, *, sigma=0.1: change(
-        images + ((sigma * draws(z) * variances.sqrt()) @ components.T)[:, :, None, None]
-    )
+def _jitter(name, change=lambda x: x, draws=lambda z: z):
+    def wrong(images, z, variances, components, *, sigma=0.1):
+        return change(images + ((sigma * draws(z) * variances.sqrt()) @ components.T)[:, :, None, None])
+
+    wrong.__name__ = name
+    return wrong
 
 
-never_above = _jitter(lambda x: x.clamp(max=1))
-never_below = _jitter(lambda x: x.clamp(min=0))
-squeezed = _jitter(lambda x: (x - x.amin().clamp(max=0)) / (x.amax().clamp(min=1) - x.amin().clamp(max=0)))
-draws_of_its_own = _jitter(lambda x: x.clamp(0, 1), torch.randn_like)
-sizes_of_draws = _jitter(lambda x: x.clamp(0, 1), torch.abs)
-one_draw_an_image = _jitter(lambda x: x.clamp(0, 1), lambda z: z[:, :1].expand_as(z))
+never_above = _jitter("never_above", lambda x: x.clamp(max=1))
+never_below = _jitter("never_below", lambda x: x.clamp(min=0))
+squeezed = _jitter("squeezed", lambda x: (x - x.amin().clamp(max=0)) / (x.amax().clamp(min=1) - x.amin().clamp(max=0)))
+draws_of_its_own = _jitter("draws_of_its_own", lambda x: x.clamp(0, 1), torch.randn_like)
+sizes_of_draws = _jitter("sizes_of_draws", lambda x: x.clamp(0, 1), torch.abs)
+one_draw_an_image = _jitter("one_draw_an_image", lambda x: x.clamp(0, 1), lambda z: z[:, :1].expand_as(z))
 
 
 def sigma_or_a_tenth(images, z, variances, components, *, sigma=0.1):
