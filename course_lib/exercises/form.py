@@ -22,6 +22,16 @@ def file_of(fn: Callable) -> str | None:
     return code.co_filename if code else None
 
 
+def no_function(fn: Any) -> str | None:
+    """A sentence if `fn` is nothing that can be called for its values, else None."""
+    if not callable(fn) or inspect.isclass(fn):
+        kind = f"the class {fn.__name__}" if inspect.isclass(fn) else f"a value of type {type(fn).__name__}"
+        return f"this check takes your function itself, its name without parentheses after it; it got {kind}."
+    if inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
+        return f"{name_of(fn)} is a generator or a coroutine: write it with `def` and `return`, without `yield` or `async`."
+    return None
+
+
 @dataclass(frozen=True)
 class Form:
     """The arguments are those of `reference`; `returns` names the returned values."""
@@ -37,11 +47,8 @@ class Form:
 
     def mismatch(self, fn: Any) -> str | None:
         """A sentence if `fn` cannot stand in for the reference, else None. Positional arguments may have other names."""
-        if not callable(fn) or inspect.isclass(fn):
-            kind = f"the class {fn.__name__}" if inspect.isclass(fn) else f"a value of type {type(fn).__name__}"
-            return f"this check takes your function itself, its name without parentheses after it; it got {kind}."
-        if inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
-            return f"{name_of(fn)} is a generator or a coroutine: write it with `def` and `return`, without `yield` or `async`."
+        if reason := no_function(fn):
+            return reason
         try:
             reason = self._reason(_parameters(fn))
         except (ValueError, TypeError):  # a builtin without a signature: calling it will tell

@@ -98,7 +98,7 @@ class Trial:
         printed.take()
         values = self._values(fn, given)
         if time.monotonic() - self.start > self.seconds:
-            raise Problem(_late(self.fn, self.seconds))
+            raise Problem(late(self.fn, self.seconds))
         if self.expected:
             right = self.expected.steps[len(self.steps) - 1][len(self.steps[-1]) - 1].values
             if text := next(filter(None, map(fault, self.form.returns, values, right)), None):
@@ -122,7 +122,7 @@ class Trial:
         except Problem:  # what plays the function has a sentence of its own
             raise
         except (Exception, SystemExit) as error:
-            raise Problem(_exception_sentence(self.fn, error)) from None
+            raise Problem(exception_sentence(self.fn, error)) from None
         if touched := lent.changed():
             raise Problem(
                 f"{name_of(self.fn)} changes {' and '.join(touched)} in place (an operation such as `-=` or `mul_`, or an assignment to "
@@ -140,12 +140,13 @@ def attempt(
     with undisturbed() as printed:
         place = limited(lambda: trial.play(cases, printed), seconds)
     if place is not None:
-        trial.problem = Problem(_late(fn, seconds, where(fn, place)))
+        trial.problem = Problem(late(fn, seconds, where(fn, place)))
         trial.steps[-1][-1] = Step(trial.steps[-1][-1].given, printed=printed.take())
     return trial
 
 
-def _late(fn: Callable, seconds: float, place: str = "") -> str:
+def late(fn: Callable, seconds: float, place: str = "") -> str:
+    """That the function did not end; `place` is the line that it was at, in words."""
     return (
         f"{name_of(fn)} did not end within {seconds:g} seconds"
         + (f": it was{place}" if place else "")
@@ -164,7 +165,8 @@ def where(fn: Callable, frames: Iterable[tuple[str, int]]) -> str:
     return f" at line {lines[-1]}" + (f", `{text}`" if text else "")
 
 
-def _exception_sentence(fn: Callable, error: BaseException) -> str:
+def exception_sentence(fn: Callable, error: BaseException) -> str:
+    """What the reader's function raises, and where in its own lines."""
     place = where(fn, [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)])
     if isinstance(error, RecursionError):
         return f"{name_of(fn)} goes too deep{place}, in calls of functions that call themselves. Is there a way out, which is reached soon enough?"
