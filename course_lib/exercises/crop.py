@@ -133,7 +133,7 @@ def share_of_the_patch(images, boxes, u, v, *, size):
 
 def _pictures(N: int, H: int, W: int) -> torch.Tensor:
     """Images whose every pixel has a value of its own."""
-    return (torch.arange(N * 2 * H * W, dtype=torch.float64) / (N * 2 * H * W)).reshape(N, 2, H, W)
+    return (torch.arange(N * 2 * H * W, dtype=torch.float64, device="cpu") / (N * 2 * H * W)).reshape(N, 2, H, W)
 
 
 def _given(shape: tuple[int, int, int], boxes, u, v, size: int, images=None, dtype=torch.float64) -> dict:

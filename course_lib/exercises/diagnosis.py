@@ -172,7 +172,7 @@ def _call(fn: Callable):
             raised.append(error)
 
     with undisturbed():
-        place = limited(work, SECONDS)
+        place = limited(work, lambda: SECONDS)
     if place is not None:
         raise Problem(late(fn, SECONDS, where(fn, place)))
     if raised:

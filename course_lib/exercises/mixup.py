@@ -77,18 +77,18 @@ def images_not_permuted(images, labels, order, weight):
 
 def _images(N: int, C: int, H: int, W: int) -> torch.Tensor:
     """Colors between 0 and 1, without a pattern."""
-    return torch.arange(N * C * H * W, dtype=torch.float64).add(1).sin().abs().reshape(N, C, H, W)
+    return torch.arange(N * C * H * W, dtype=torch.float64, device="cpu").add(1).sin().abs().reshape(N, C, H, W)
 
 
 def _soft(N: int, classes: int) -> torch.Tensor:
     """Labels that are in doubt: probabilities, each row another one."""
-    return torch.arange(N * classes, dtype=torch.float64).mul(1.7).cos().reshape(N, classes).softmax(1)
+    return torch.arange(N * classes, dtype=torch.float64, device="cpu").mul(1.7).cos().reshape(N, classes).softmax(1)
 
 
 def _given(order, weight, images=None, labels=None, dtype=torch.float64) -> dict:
     N = len(order)
     images = _images(N, 2, 3, 4) if images is None else images
-    labels = torch.eye(5, dtype=torch.float64)[:N] if labels is None else labels
+    labels = torch.eye(5, dtype=torch.float64, device="cpu")[:N] if labels is None else labels
     order = torch.tensor(order, device="cpu")
     return {"images": images.to(dtype), "labels": labels.to(dtype), "order": order, "weight": tensor(weight, dtype)}
 

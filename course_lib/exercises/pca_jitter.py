@@ -88,7 +88,7 @@ COMPONENTS = torch.linalg.qr(tensor([[0.64, 0.74, 0.23], [0.54, -0.21, -0.82], [
 
 def _images(N: int, H: int, W: int, darkest: float, brightest: float) -> torch.Tensor:
     """Colors between the two, without a pattern."""
-    waves = torch.arange(N * 3 * H * W, dtype=torch.float64).add(1).sin().abs()
+    waves = torch.arange(N * 3 * H * W, dtype=torch.float64, device="cpu").add(1).sin().abs()
     return darkest + (brightest - darkest) * waves.reshape(N, 3, H, W)
 
 

@@ -70,6 +70,7 @@ class Trial:
         try:
             for number, case in enumerate(cases):
                 self.steps.append([])
+                self.seconds += case.startup
                 case.play(lambda **given: self._call(case.lift(self.fn), given, printed))
                 if number < REPEATED:
                     self.repeatable &= self._repeats(case.lift(self.fn), self.steps[-1][-1])
@@ -138,9 +139,9 @@ def attempt(
     """Play the cases with the reader's function, whatever it does."""
     trial = Trial(fn, expected.form, expected, goes_on, seconds=seconds)
     with undisturbed() as printed:
-        place = limited(lambda: trial.play(cases, printed), seconds)
+        place = limited(lambda: trial.play(cases, printed), lambda: trial.seconds)
     if place is not None:
-        trial.problem = Problem(late(fn, seconds, where(fn, place)))
+        trial.problem = Problem(late(fn, trial.seconds, where(fn, place)))
         trial.steps[-1][-1] = Step(trial.steps[-1][-1].given, printed=printed.take())
     return trial
 

@@ -18,11 +18,12 @@ HALF_A_SECOND = 0.5  # for mutants that never end
 @cache
 def verdicts(solution):
     """Each mutant of a solution with the verdict on it."""
-    solution.check.seconds, seconds = HALF_A_SECOND, solution.check.seconds
-    try:
-        return [(mutant, solution.check.judge(mutant.fn)) for mutant in solution.mutants()]
-    finally:
-        solution.check.seconds = seconds
+    result = []
+    for mutant in solution.mutants():
+        right = mutant.text in solution.proof["EQUIVALENT"]  # a busy machine may need longer for it
+        solution.quick.seconds = solution.check.seconds if right else HALF_A_SECOND
+        result.append((mutant, solution.quick.judge(mutant.fn)))
+    return result
 
 
 @pytest.mark.parametrize("solution", SOLVED)

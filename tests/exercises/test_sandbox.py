@@ -128,7 +128,7 @@ def test_the_stop_button_stops_the_readers_code():
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            limited(forever, 10.0)
+            limited(forever, lambda: 10.0)
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended.is_set()
@@ -140,7 +140,7 @@ def test_a_fault_of_our_own_is_not_the_readers():
         raise LookupError("ours")
 
     with pytest.raises(LookupError, match="ours"):
-        limited(fault, 1.0)
+        limited(fault, lambda: 1.0)
 
 
 # Prints
