@@ -216,8 +216,7 @@ class Exercise:
             )
         if all(map(nearly, difference.yours.values, difference.right.values)):
             return None, (
-                f"{difference.sentence()} These are the right numbers, but to about 7 digits only. Either they go through float32 somewhere: "
-                "look for `.float()`, for numpy's float32, and for a tensor that is made without `dtype=`. Or they are rounded, or something tiny is "
-                "added, as 1e-8 is to a divisor."
+                f"{difference.sentence()} These are the right numbers, but to about 7 digits only: somewhere they go through float32, or something tiny is added. "
+                "Look for `.float()`, for numpy's float32, for a tensor that is made without `dtype=`, and for an epsilon."
             )
         return None, f"{difference.sentence()} {case.look}".rstrip()

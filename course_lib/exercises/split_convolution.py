@@ -117,7 +117,7 @@ def packed(fn: Callable) -> Callable:
     def one(x, w, *args):
         result = fn(x, w, *args)
         if not (isinstance(result, tuple | list) and len(result) == 2 and all(map(torch.is_tensor, result))):
-            if torch.is_tensor(result):
+            if torch.is_tensor(result) or isinstance(result, (tuple, list)) and len(result) == 1:
                 raise Problem(f"{name_of(fn)} returns 1 value; 2 expected: g_x and g_w, in this order.")
             return result
         for name, value, like in zip(("g_x", "g_w"), result, (x, w)):
