@@ -18,17 +18,26 @@ def is_number(value: Any) -> bool:
 
 
 def comparable(value: Any, expected: Any) -> Any:
-    """A tensor without its graph (a number, if a number is expected of a tensor with one element); else the value as it is."""
-    if not isinstance(value, torch.Tensor):
-        return value
-    return value.item() if is_number(expected) and value.dim() == 0 else value.detach()
+    """A tensor without its graph; its number, if a number is expected and it holds one without dimensions. Else the value as it is."""
+    if (
+        is_number(expected)
+        and isinstance(value, (torch.Tensor, numpy.ndarray))
+        and value.ndim == 0
+        and _has_numbers(value)
+    ):
+        return value.item()
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+def _has_numbers(value: torch.Tensor | numpy.ndarray) -> bool:
+    return isinstance(value, numpy.ndarray) or value.layout == torch.strided and value.device.type != "meta"
 
 
 def agree(value: Any, other: Any) -> bool:
     """Whether a value equals the other up to rounding: in type, dtype, shape and numbers, a list entry by entry. NaN equals NaN."""
     if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(value) == len(other) and all(map(agree, value, other))
-    value, other = comparable(value, other), comparable(other, other)
+    value, other = comparable(value, other), comparable(other, value)
     if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor):
         if value.dtype != other.dtype or value.shape != other.shape:
             return False
@@ -57,11 +66,14 @@ def fault(name: str, value: Any, expected: Any) -> str | None:
     if isinstance(expected, (list, tuple)):
         return _fault_in_list(name, value, expected)
     if not isinstance(expected, torch.Tensor):
-        return None if is_number(comparable(value, expected)) else f"{name} is {kind(value)}; return a number."
+        value = comparable(value, expected)
+        return None if is_number(value) else f"{name} is {kind(value)}; return a number."
     if not isinstance(value, torch.Tensor):
         return f"{name} is {kind(value)}; return a torch tensor, made by torch's own operations (no `.numpy()`, `.item()`, `float()`)."
     if value.device != expected.device:
         return f"{name} is on the device {value.device}; keep it where the arguments are, on {expected.device}."
+    if value.layout != expected.layout:
+        return f"{name} is a {str(value.layout).removeprefix('torch.')} tensor; return a dense one, as `.to_dense()` makes it."
     if value.dtype != expected.dtype:
         return f"{name} is {value.dtype}, but the arguments are {expected.dtype}: look for a conversion or a tensor made without `dtype=`."
     if value.shape != expected.shape:
@@ -71,10 +83,9 @@ def fault(name: str, value: Any, expected: Any) -> str | None:
 
 def _fault_in_list(name: str, value: Any, expected: Sequence) -> str | None:
     if not isinstance(value, (list, tuple)):
-        got = "a tensor" if isinstance(value, torch.Tensor) else kind(value)
-        return f"{name} is {got}; return a list of {len(expected)} tensors."
+        return f"{name} is {kind(value)}; return a list of {len(expected)} tensors."
     if len(value) != len(expected):
-        return f"{name} is a list of {len(value)} tensors, expected {len(expected)}."
+        return f"{name} is a list of length {len(value)}; return one of {len(expected)} tensors."
     return next(filter(None, (fault(f"{name}[{k}]", *pair) for k, pair in enumerate(zip(value, expected)))), None)
 
 
@@ -88,11 +99,13 @@ def not_finite(name: str, value: Any, expected: Any) -> str | None:
     if value.isfinite().all() or not expected.isfinite().all():
         return None
     bad = value[~value.isfinite()].flatten()[0].item()
-    return f"{name} holds {bad}: look for a division by zero, or a root or logarithm of a negative number."
+    return f"{name} holds {bad}: look for a division by zero, a root or logarithm of a negative number, or numbers that grow without end."
 
 
 def kind(value: Any) -> str:
     """A value's type, in words, with the value itself if it is a number."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
     if type(value).__module__ == "numpy":
         return f"a numpy {type(value).__name__}"
     return f"a Python {type(value).__name__}" + (f" ({show(value)})" if is_number(value) else "")

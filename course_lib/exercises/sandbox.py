@@ -17,8 +17,8 @@ class TimeIsUp(BaseException):
     """Raised inside the reader's code when its time is up; no `except Exception` swallows it."""
 
 
-def limited(work: Callable[[], None], seconds: float) -> list[tuple[str, int]] | None:
-    """Run `work()` for at most `seconds`. None if it ended, else where it was: (file, line), innermost last.
+def limited(work: Callable[[], None], seconds: Callable[[], float]) -> list[tuple[str, int]] | None:
+    """Run `work()` for at most `seconds()`, which may grow meanwhile. None if it ended, else where it was: (file, line), innermost last.
 
     It runs in a thread, because signals need the main thread and Windows has no alarm. What cannot be interrupted
     (a long sleep, a loop that catches everything) is left in a daemon thread, which ends with the process.
@@ -38,8 +38,10 @@ def limited(work: Callable[[], None], seconds: float) -> list[tuple[str, int]] |
     thread = threading.Thread(target=contained, daemon=True)
     thread.start()
     try:
-        end = time.monotonic() + seconds
-        while not ended.wait(0.05) and time.monotonic() < end:  # short waits: on Windows nothing interrupts a long one
+        begin = time.monotonic()
+        while (
+            not ended.wait(0.05) and time.monotonic() < begin + seconds()
+        ):  # short waits: on Windows nothing interrupts a long one
             pass
         if not ended.is_set() and (frame := sys._current_frames().get(thread.ident)):
             place = [(f.f_code.co_filename, line) for f, line in reversed(list(traceback.walk_stack(frame)))]

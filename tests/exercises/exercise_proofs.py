@@ -5,6 +5,7 @@ answers that a check has accepted, or that are like such ones, where no mutant i
 """
 
 import ast
+import copy
 import importlib
 import json
 import re
@@ -40,6 +41,15 @@ class Solution:
     @cached_property
     def proof(self) -> dict:
         return runpy.run_path(str(PROOFS / f"{self.name}.py"))
+
+    @cached_property
+    def quick(self) -> Exercise:
+        """The check without the cases that start processes."""
+        check = copy.copy(self.check)
+        for cached in ("_expected", "_known"):
+            vars(check).pop(cached, None)
+        check.cases = [case for case in check.cases if not case.startup]
+        return check
 
     def mutants(self) -> list[generator.Mutant]:
         return generator.mutants(self.source, self.function, self.namespace)

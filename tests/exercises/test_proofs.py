@@ -25,7 +25,7 @@ INTERRUPTED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExcepti
 @cache
 def verdicts(solution):
     """Each mutant of a solution with the verdict on it; those that are right have the time of an answer, on any machine."""
-    check, right = solution.check, solution.proof["EQUIVALENT"]
+    check, right = solution.quick, solution.proof["EQUIVALENT"]
     return [(mutant, judged(check, mutant.fn, hasty=mutant.text not in right)) for mutant in solution.mutants()]
 
 
