@@ -81,6 +81,10 @@ class Trial:
             self.problem = problem
             self.steps[-1][-1].printed = printed.take()
 
+    def grant(self, seconds: float) -> None:
+        """Give the reader's code more time."""
+        self.seconds += seconds
+
     @property
     def calls(self) -> list[Step]:
         """The steps of all cases, without the one that gave no values."""
@@ -140,7 +144,7 @@ def attempt(
     """Play the cases with the reader's function, whatever it does."""
     trial = Trial(fn, expected.form, expected, goes_on, seconds=seconds)
     with undisturbed() as printed:
-        place = limited(lambda: trial.play(cases, printed), lambda: trial.seconds)
+        place = limited(lambda: trial.play(cases, printed), lambda: trial.seconds, trial.grant)
     if place is not None:
         trial.problem = Problem(late(fn, trial.seconds, where(fn, place)))
         trial.steps[-1][-1] = Step(trial.steps[-1][-1].given, printed=printed.take())
@@ -150,7 +154,7 @@ def attempt(
 def late(fn: Callable, seconds: float, place: str = "") -> str:
     """That the function did not end; `place` is the line that it was at, in words."""
     return (
-        f"{name_of(fn)} did not end within {seconds:g} seconds"
+        f"{name_of(fn)} did not end within {seconds:.3g} seconds"
         + (f": it was{place}" if place else "")
         + ". Look for a loop that never ends, or makes far more rounds than it needs."
     )

@@ -113,6 +113,18 @@ def test_what_cannot_be_interrupted_still_gets_its_sentence():
     assert nothing_is_left(before)  # when it wakes up, it finds the exception waiting
 
 
+def test_the_time_of_an_import_does_not_count(tmp_path, monkeypatch):
+    (tmp_path / "slowly_imported.py").write_text("import time\ntime.sleep(0.6)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def imports(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        import slowly_imported  # noqa: F401
+
+        return total(w, g, t, s, lr=lr, keep=keep)
+
+    assert exercise(seconds=0.4).judge(imports).passed
+
+
 def test_the_stop_button_stops_the_readers_code():
     ended = threading.Event()
 
