@@ -141,7 +141,7 @@ check = Exercise(
         case("another rate", "Look for a number where lr should stand.", 2, lr=0.53, about=("lr",)),
         case("a rate of 0", "Other rates agree. Here nothing moves, but the weights become rank 0's.", 2, lr=0.0, about=("lr",)),
         case("3 ranks, 7 samples", "Equal parts agree: here they are 3, 2 and 2 samples.", 3, 7, about=("mine", "total", "reduction")),
-        case("5 ranks, as many samples", "Several samples a rank agree: look at what a single one is.", 5, 5, about=("shape",)),
+        case("5 ranks, 6 samples", "Several samples a rank agree: look at what a single one is, and whether each rank has one.", 5, 6, about=("shape",)),
         case("one feature", "Two features agree: look for a number where a size should stand.", 3, 8, w=W[:, :1], x=X[:, 1:], about=("shape",)),
         case("five features", "Two features agree: look for a number where a size should stand.", 3, 8, w=scattered(3, 5), x=scattered(8, 5), about=("shape",)),
         case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", 3, 7, w=W.float(), x=X.float(), y=Y.float(), about=("float32",)),
