@@ -140,6 +140,7 @@ check = Exercise(
         case("1 rank", "More ranks agree: alone it must be a plain step.", 1, about=("n", "rank")),
         case("another rate", "Look for a number where lr should stand.", 2, lr=0.53, about=("lr",)),
         case("a rate of 0", "Other rates agree. Here nothing moves, but the weights become rank 0's.", 2, lr=0.0, about=("lr",)),
+        case("2 ranks, 6 samples", "Eight samples agree: look for a number where theirs should stand.", 2, 6, about=("x", "constant")),
         case("3 ranks, 7 samples", "Equal parts agree: here they are 3, 2 and 2 samples.", 3, 7, about=("mine", "total", "reduction")),
         case("5 ranks, 6 samples", "Several samples a rank agree: look at what a single one is, and whether each rank has one.", 5, 6, about=("shape",)),
         case("one feature", "Two features agree: look for a number where a size should stand.", 3, 8, w=W[:, :1], x=X[:, 1:], about=("shape",)),
