@@ -184,6 +184,12 @@ check = Exercise(
             **_given(ONE_SLOW),
         ),
         once(
+            "four machines that are faster than they should be",
+            "Times above 1 agree: below 1 they count in the same way.",
+            about=("comparison",),
+            **_given([[0.7, 0.9, 0.8, 0.6]]),
+        ),
+        once(
             "two steps",
             "One step agrees: look at how the steps are put together.",
             about=("reduction", "times"),

@@ -151,6 +151,14 @@ check = Exercise(
             eps=0.0,
         ),
         case(
+            "2 ranks with 3 samples each",
+            "Eight samples agree: look for a number where theirs should stand.",
+            2,
+            X[:6],
+            about=("count", "constant"),
+            eps=0.0,
+        ),
+        case(
             "4 ranks with 1 sample each",
             "Two samples a rank agree: alone a sample has no variance, and together they have.",
             4,

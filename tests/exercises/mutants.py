@@ -33,6 +33,7 @@ COMPARISONS = {
 CALLS = {
     "mean": "sum", "sum": "mean", "maximum": "minimum", "minimum": "maximum", "max": "min", "min": "max", "cos": "sin", "sin": "cos",
     "var": "std", "std": "var", "exp": "log", "floor": "ceil", "ceil": "floor", "argmax": "argmin", "amax": "amin", "triu": "tril", "cumsum": "cumprod",
+    "tensor_split": "chunk", "chunk": "tensor_split",
 }  # fmt: skip
 POINTWISE = {
     "abs",
@@ -50,6 +51,9 @@ POINTWISE = {
     "int",
     "float",
     "reversed",
+    "floor",
+    "all_reduce",
+    "broadcast",
 }
 REDUCTIONS = {"mean", "sum", "max", "min", "norm", "amax", "amin", "std", "var"}
 ORDERED = {"outer", "solve"}  # calls whose two arguments somebody exchanges

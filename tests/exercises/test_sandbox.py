@@ -11,6 +11,7 @@ import pytest
 import torch
 from running_total import CHECK, exercise, rejected, total
 
+from course_lib.exercises.cases import Case
 from course_lib.exercises.sandbox import limited
 
 
@@ -123,6 +124,22 @@ def test_the_time_of_an_import_does_not_count(tmp_path, monkeypatch):
         return total(w, g, t, s, lr=lr, keep=keep)
 
     assert exercise(seconds=0.4).judge(imports).passed
+
+
+def test_a_case_that_starts_something_has_more_time():
+    def slow(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        if t == 7:
+            time.sleep(0.6)
+        return total(w, g, t, s, lr=lr, keep=keep)
+
+    def patient(startup):
+        check = exercise(seconds=0.5)
+        one = {"w": torch.ones(()), "g": torch.ones(()), "s": torch.zeros(()), "lr": 0.1, "keep": 0.5}
+        check.cases = [Case("a step with a start", "", lambda call: call(**one, t=7), startup=startup)]
+        return check
+
+    assert "slow did not end within 0.5 seconds" in rejected(slow, patient(0.0))
+    assert patient(5.0).judge(slow).passed
 
 
 def test_the_stop_button_stops_the_readers_code():

@@ -142,6 +142,7 @@ STYLES = [
 ]
 
 EQUIVALENT = {
+    "1: g.chunk(n, 1) -> g.tensor_split(n, 1)": "n divides the number of maps",
     "1: rank -> abs(rank)": "ranks count from 0",
     "1: n -> abs(n)": "there is at least one rank",
     "2: x -> -x": "only its shape is asked for",
