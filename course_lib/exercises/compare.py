@@ -45,6 +45,8 @@ def nearly(value: Any, expected: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return len(value) == len(expected) > 0 and all(map(nearly, value, expected))
     value, expected = comparable(value, expected), comparable(expected, expected)
+    if is_number(value) and is_number(expected):
+        return math.isclose(value, expected, rel_tol=1e-6)
     if not isinstance(value, torch.Tensor) or value.dtype != torch.float64:
         return False
     return torch.allclose(value, expected, rtol=1e-6, atol=1e-7)

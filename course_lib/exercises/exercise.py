@@ -216,7 +216,7 @@ class Exercise:
             )
         if all(map(nearly, difference.yours.values, difference.right.values)):
             return None, (
-                f"{difference.sentence()} These are the right numbers, but to about 7 digits only: somewhere they go through float32. "
-                "Look for `.float()`, for numpy's float32, and for a tensor that is made without `dtype=`."
+                f"{difference.sentence()} These are the right numbers, but to about 7 digits only. Do they go through float32 somewhere? Look for "
+                "`.float()`, for numpy's float32, and for a tensor that is made without `dtype=`. If they do not, a tiny number is added to them."
             )
         return None, f"{difference.sentence()} {case.look}".rstrip()
