@@ -80,13 +80,19 @@ check = Exercise(
         ),
         once("a shorter memory", memory, lr=0.1, momentum=0.75, about=("constant", "momentum")),
         once("a long memory", memory, lr=1.0, momentum=0.99, about=("constant", "momentum")),
-        once("a very long memory", memory, lr=1.7, momentum=0.99987, about=("constant", "momentum")),
         once(
-            "a rate of many digits",
-            "Round rates agree: give the numbers as they are, without rounding.",
+            "numbers of many digits",
+            "Round numbers agree: look for a rounding, and for numbers that stand in your code.",
             lr=0.0031716,
             momentum=0.93725,
-            about=("call",),
+            about=("call", "constant"),
+        ),
+        once(
+            "a very long memory",
+            "Shorter memories agree: look for a limit of momentum.",
+            lr=0.7,
+            momentum=0.99987,
+            about=("constant",),
         ),
         once(
             "a tiny rate",

@@ -206,20 +206,21 @@ def _extremes(rule: Callable, usual: dict) -> list[Case]:
     zeros = [name for name in usual if signature(rule).ranges[name].at_least == 0]
     small = [DOWN_TO_EPS * g for g in SLOPES]
 
+    def from_zero(call: Call) -> None:
+        _, *values = next(steps(rule, call, VECTOR, recorded(SLOPES), usual))
+        grown = dict(zip(signature(rule).state, values))
+        list(islice(steps(rule, call, 0.0 * VECTOR, recorded(SLOPES), usual, first=2, state=grown), 2))
+
     def each_zero(call: Call) -> None:
         for name in zeros:
             list(islice(steps(rule, call, VECTOR, recorded(small), usual | {name: 0.0}), 3))
 
     return [
-        walk(
-            "a weight of exactly 0",
+        Case(
+            "weights of exactly 0",
             "Other weights agree. Is something divided by w, or left out where w is 0?",
-            rule,
-            0.0 * VECTOR,
-            recorded(SLOPES),
-            2,
-            usual,
-            ("zero weight",),
+            from_zero,
+            about=("w",),
         ),
         Case(
             f"{' or '.join(zeros)} of 0",
@@ -235,7 +236,7 @@ def _extremes(rule: Callable, usual: dict) -> list[Case]:
             recorded([SIZES * g for g in SLOPES]),
             3,
             usual,
-            ("constant", "size"),
+            ("constant",),
         ),
     ]
 
@@ -277,7 +278,7 @@ def _no_memory(rule: Callable, usual: dict) -> list[Case]:
         ),
         Case(
             f"a run that is taken up at step {STEPS_BEFORE + 1}",
-            "Runs from step 1 agree. Count steps by the argument t, and take the state from the arguments.",
+            "Runs from step 1 agree. Take the number of the step and the state from the arguments; nothing else may depend on t than in the formula.",
             taken_up,
             about=("memory", "t"),
         ),

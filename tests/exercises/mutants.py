@@ -286,7 +286,11 @@ def _wrapped(fn: Callable, hyper: dict[str, ast.expr], read: set[str]) -> list[M
 
 def _of_rule(fn: Callable, states: int, counts: bool) -> list[Mutant]:
     mutants = [
-        Mutant(f"leaves value {n} as it is where g is 0", frozenset({"zero"}), _signed(_masked(fn, n), fn))
+        Mutant(f"leaves value {n} as it is where g is 0", frozenset({"zero"}), _signed(_masked(fn, n, by=1), fn))
+        for n in range(states + 1)
+    ]
+    mutants += [
+        Mutant(f"leaves value {n} as it is where w is 0", frozenset({"zero", "w"}), _signed(_masked(fn, n, by=0), fn))
         for n in range(states + 1)
     ]
     if states:
@@ -332,12 +336,12 @@ def _writes_into(fn: Callable, number: int) -> Callable:
     return wrapper
 
 
-def _masked(fn: Callable, number: int) -> Callable:
+def _masked(fn: Callable, number: int, by: int) -> Callable:
     def wrapper(w, g, t, *state, **hyper):
         values = fn(w, g, t, *state, **hyper)
         single = isinstance(values, torch.Tensor)
         values = [values] if single else list(values)
-        values[number] = torch.where(g != 0, values[number], (w, *state)[number])
+        values[number] = torch.where((w, g)[by] != 0, values[number], (w, *state)[number])
         return values[0] if single else tuple(values)
 
     return wrapper
