@@ -64,7 +64,7 @@ def test_the_last_figure(page):
     "At {} it still swings by {} at the end;",
     "At {} the run is within {} of the minimum. At {} the steps have run out {} before it, at {} it is {}.",
 )
-def test_how_fast_the_last_figure_s_rate_may_fall(page):
+def test_how_fast_the_last_figure_s_rate_may_fall():
     fig, ends = page.figure(3), {}
     for fig.half in (50.0, 20.0, 10.0, 5.0, 2.0, 1.5, 1.0):
         ends[fig.half] = fig.path["fading"][-1].abs()

@@ -165,17 +165,22 @@ def test_without_noise_adamw_ends_in_a_box():
     assert (ends[1:] > (1 / decays[1:] - 1e-3)[:, None, None]).all()  # θ* lies outside of these: they end in the corner
 
 
+@page.claim(r"with its minimum at $({}, {})$ (and $\beta_2 = {}$, to arrive sooner):")
+def test_the_figure_of_both_decays_in_adam(page):
+    fig = page.figure(1)
+    assert (tuple(fig.start), fig.lr, fig.decay, fig.steps) == (START, 0.05, 1, 250)
+    assert fig.spec["domain"] == [[-0.5, 3.5], [-2, 2]]
+    return *MINIMUM, fig.beta2
+
+
 @page.claim(
-    r"with its minimum at $({}, {})$ (and $\beta_2 = {}$, to arrive sooner):",
     r"Lower $\lambda$ to {}: what does",
     r"Adam with L2 at $\theta_\lambda = ({}, {})$, where momentum ends, too; AdamW at $(1, 1)$.",
     r"At $\lambda = {}$ it does nothing: "
     r"AdamW ends at $({}, {})$, all but at $\theta^*$, Adam with L2 at $({}, {})$.",
 )
-def test_in_adam_the_two_do_not_end_at_the_same_place(page):
+def test_in_adam_the_two_do_not_end_at_the_same_place():
     fig = page.figure(1)
-    assert tuple(fig.start) == START and fig.lr == 0.05 and fig.decay == 1
-    assert fig.steps == 250 and fig.spec["domain"] == [[-0.5, 3.5], [-2, 2]]
     strong = {name: path[-1] for name, path in fig.path.items()}
     torch.testing.assert_close(strong["adam_l2"], ridge(1.0), rtol=0, atol=4e-3)
     torch.testing.assert_close(strong["adamw"], torch.ones(2, dtype=FLOAT), rtol=0, atol=1e-3)
@@ -183,7 +188,7 @@ def test_in_adam_the_two_do_not_end_at_the_same_place(page):
     weak = {name: path[-1] for name, path in fig.path.items()}
     torch.testing.assert_close(weak["adamw"], torch.tensor(MINIMUM, dtype=FLOAT), rtol=0, atol=0.02)
     torch.testing.assert_close(weak["adam_l2"], ridge(0.5), rtol=0, atol=4e-3)
-    return *MINIMUM, fig.beta2, 0.5, *ridge(1.0), 0.5, *weak["adamw"], *weak["adam_l2"]
+    return 0.5, *ridge(1.0), 0.5, *weak["adamw"], *weak["adam_l2"]
 
 
 # A step decays by ηλ
