@@ -9,9 +9,9 @@ from claims import About, Below, Page
 from torch import nn
 
 from course_lib.experiments import recorded
-from course_lib.experiments.studies.trainability import frozen_features, largest_rate, saturated_features
+from course_lib.experiments.studies.trainability import frozen_features, saturated_features
 from course_lib.experiments.trainability import LARGEST, Task, task, train_many
-from course_lib.formulas.trainability import one_rate, two_rates
+from course_lib.formulas.trainability import largest_rate, one_rate, two_rates
 from course_lib.widgets import Trainability
 
 page = Page("training/trainability")
