@@ -7,7 +7,7 @@ Usage: python -m benchmarks [--quick]
 
 import sys
 
-from benchmarks import augmentation, build, cuda, data_parallel, map, page, peers, sweep, training
+from benchmarks import augmentation, build, cuda, data_parallel, grading, map, page, peers, sweep, training
 from benchmarks.table import report
 
 
@@ -15,9 +15,9 @@ def main() -> None:
     if unknown := set(sys.argv[1:]) - {"--quick"}:
         sys.exit(f"Unknown option {' '.join(sorted(unknown))}.\n{__doc__}")
     measured = (
-        [sweep, peers, augmentation, training, data_parallel, cuda, map, page]
+        [sweep, peers, augmentation, training, data_parallel, grading, cuda, map, page]
         if "--quick" in sys.argv
-        else [sweep, peers, augmentation, training, data_parallel, cuda, map, build, page]
+        else [sweep, peers, augmentation, training, data_parallel, grading, cuda, map, build, page]
     )
     rows = []
     for module in measured:

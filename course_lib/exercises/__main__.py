@@ -62,7 +62,8 @@ def _grade(options: argparse.Namespace) -> int:
     html = table.with_suffix(".html")
     html.write_text(page(rows, [task.name for task in tasks()], title), "utf8")
     passed = sum(row.verdict == "passed" for row in rows)
-    print(f"{passed} of {len(rows)} answers passed. {table} has a line for each, {html} shows what each was told.")
+    print(f"{passed} of {len(rows)} answers passed.")
+    print(f"{table} has a line for each, {html} shows what each was told.")
     return 0
 
 
@@ -80,9 +81,8 @@ def _check(options: argparse.Namespace) -> int:
 
 def _release(options: argparse.Namespace) -> int:
     written = release(options.out)
-    print(
-        f"{len(written)} notebooks without solutions are in {written[0].parent}, the guide in {options.out / GUIDE.name}."
-    )
+    print(f"{len(written)} notebooks without solutions are in {written[0].parent},")
+    print(f"the guide in {options.out / GUIDE.name}.")
     return 0
 
 

@@ -75,7 +75,7 @@ class Worker:
 
     def _answer(self, message: dict, blob: bytes) -> None:
         does = {"load": self._load, "call": self._call, "changed": self._changed}[message["do"]]
-        faulthandler.dump_traceback_later(message["seconds"], file=self.place)
+        faulthandler.dump_traceback_later(message["seconds"], repeat=True, file=self.place)
         try:
             reply, blob = does(message, blob)
         except BaseException as error:

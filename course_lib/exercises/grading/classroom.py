@@ -62,7 +62,7 @@ def _digest(files: Iterable[Path], start: str = "") -> str:
 
 
 def finished(report: Path, asked: Iterable[Submission]) -> dict[str, list[Row]]:
-    """The rows that the table of an earlier run holds of students whose files, and exercises, are still the same."""
+    """The rows of an earlier run's table, of students whose files and exercises are the same, and where the grader did not fail."""
     if not report.exists():
         return {}
     digests, rows = {one.student: one.digest for one in asked}, {}
@@ -73,7 +73,7 @@ def finished(report: Path, asked: Iterable[Submission]) -> dict[str, list[Row]]:
             line = {name: x[1:] if x[:1] == "'" and x[1:2] in FORMULAS else x for name, x in line.items()}
             if digests.get(line["student"]) == line.pop("files"):
                 rows.setdefault(line["student"], []).append(Row(**line | {"seconds": float(line["seconds"])}))
-    return rows
+    return {name: own for name, own in rows.items() if all(row.verdict != "error" for row in own)}
 
 
 def table(rows: Iterable[Row], digest: str) -> str:

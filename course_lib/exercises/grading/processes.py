@@ -101,7 +101,8 @@ class Process:
         self._tasks = Path(f"/proc/{pid}/task")
         self._reader, self._writer, self._place, self._end = reader, writer, place, end
         self._lock, self._waiting, self.code, self.fault = threading.Lock(), {0: queue.SimpleQueue()}, None, ""
-        self._count = 0
+        self._count, self._stood = 0, None
+        os.set_blocking(place, False)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -128,13 +129,14 @@ class Process:
         return self._waiting[0]
 
     def place(self) -> tuple[int, int] | None:
-        """Where the student's code stood at the last time limit: cell and line."""
-        os.set_blocking(self._place, False)
+        """Where the student's code stood when it last said so: cell and line."""
         try:
-            found = PLACE.search(os.read(self._place, 1 << 16))
-        except OSError:
-            return None
-        return (int(found[1]), int(found[2])) if found else None
+            while text := os.read(self._place, 1 << 16):
+                cells = PLACE.findall(text)
+                self._stood = tuple(map(int, cells[0])) if cells else self._stood
+        except OSError:  # nothing more, for now
+            pass
+        return self._stood
 
     def cpu_seconds(self) -> float:
         """What the process has used of the processors; infinite where that cannot be known."""

@@ -19,7 +19,6 @@ from course_lib.exercises.grading.submission import Answer
 from course_lib.exercises.trial import Problem
 
 BUSY = 6  # times its seconds an answer may wait on a machine that is busy with others
-MARGIN = 0.3  # seconds before the limit, in which the process says where it stands
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Fate:
 
 
 class Remote:
-    """The function of an `answer` in a `process`, for `seconds` from its first call on. Calls may come from many threads.
+    """The function of an `answer` in a `process`, for `seconds` of all its calls. Calls may come from many threads.
 
     A call returns what the function returned, and makes the same changes in the arguments; it raises Problem, with a
     sentence, where there is no value. `fate` is why no further call can be answered, if so.
@@ -39,9 +38,9 @@ class Remote:
 
     def __init__(self, process: Process, answer: Answer, seconds: float):
         self.__name__, self.process, self.answer, self.seconds = answer.function, process, answer, seconds
-        self.fate, self.end, self.problem, self._lock = None, None, None, threading.Lock()
+        self.fate, self._lock = None, threading.Lock()
         self.parameters: list | None = None
-        self.longest, self.used = BUSY * seconds, 0.0
+        self.used, self.waited = None, 0.0  # seconds: of the processor before the first call, by the clock in all calls
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -83,10 +82,8 @@ class Remote:
         with self._lock:
             if self.fate:
                 raise Problem(self.fate.text)
-            if self.end is None:
-                self.end, self.used = time.monotonic() + self.seconds, self.process.cpu_seconds()
-        left = max(self.end - time.monotonic() - MARGIN, 0.1)
-        replies, stopped = self.process.ask(message | {"seconds": left}, blob), None
+            self.used = self.process.cpu_seconds() if self.used is None else self.used
+        replies, stopped = self.process.ask(message | {"seconds": min(self.seconds / 3, 1.0)}, blob), None
         while True:
             reply, blob = self._next(replies)
             if reply.get("is") != "asked":
@@ -98,24 +95,28 @@ class Remote:
         return self._checked(reply), blob
 
     def _next(self, replies: queue.SimpleQueue) -> tuple[dict, bytes]:
+        start, idle = time.monotonic(), 0
         while True:
             try:
                 got = replies.get(timeout=0.05)  # short waits, between which a check can stop this thread
             except queue.Empty:
-                if self._is_late():
+                idle = 0 if self.process.is_running() else idle + 1
+                if self._is_late(time.monotonic() - start, idle):
                     raise self._late() from None
                 continue
+            self.waited += time.monotonic() - start
             if got is None:
                 raise self._ended()
             return got
 
-    def _is_late(self) -> bool:
-        """Whether the time is over: by the clock, and where the process waits for a processor of a busy machine, by what it has used."""
-        now = time.monotonic()
-        if now < self.end:
-            return False
-        starved = self.process.is_running() and self.process.cpu_seconds() - self.used < self.seconds
-        return not starved or now > self.end + self.longest - self.seconds
+    def _is_late(self, waited: float, idle: int) -> bool:
+        """Whether the time is over: of the processor for all calls, or by the clock for one that sleeps.
+
+        A process that computes may wait for a processor of a busy machine, but not for ever.
+        """
+        if self.process.cpu_seconds() - self.used > self.seconds:
+            return True
+        return waited > self.seconds and idle > 2 or self.waited + waited > BUSY * self.seconds
 
     def _serve(self, asked: dict, blob: bytes, functions, tensors) -> Exception | None:
         """Compute one of the functions that stay here, and send its value; the exception that has to end the call, if any."""
@@ -149,7 +150,6 @@ class Remote:
             text = f"{self.__name__} calls itself without end{place}. One call is one step: compute it and return."
         else:
             text = f"{self.__name__} raises {kind}{place}" + (f": {text}." if text else ".")
-        self.problem = text
         return Problem(text)
 
     def _where(self, at) -> str:

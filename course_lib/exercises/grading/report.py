@@ -13,12 +13,13 @@ STYLE = """
   :root { --ink: #e4e4e4; --page: #16181c; --line: #3a3d42; --good: #6cc785; --bad: #ff8f82; --odd: #e5b567; --soft: #a0a4ab; }
 }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
-.scroll { overflow: auto; max-height: 80vh; border: 1px solid var(--line); }
+.scroll { overflow: auto; width: fit-content; max-width: 100%; max-height: 80vh; border: 1px solid var(--line); }
 table { border-collapse: collapse; }
 th, td { padding: .25rem .55rem; border-bottom: 1px solid var(--line); text-align: center; white-space: nowrap; }
 thead th { position: sticky; top: 0; background: var(--page); z-index: 1; vertical-align: bottom; font-weight: 500; }
 thead th span { writing-mode: vertical-rl; transform: rotate(180deg); }
 tbody th { position: sticky; left: 0; background: var(--page); text-align: left; font-weight: 500; max-width: 18rem; overflow: hidden; text-overflow: ellipsis; }
+tbody th a { color: inherit; }
 td a { color: inherit; text-decoration: none; display: block; }
 .passed { color: var(--good); } .wrong { color: var(--bad); } .odd { color: var(--odd); } .none { color: var(--soft); }
 details { margin: .4rem 0; } summary { cursor: pointer; }
