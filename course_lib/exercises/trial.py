@@ -99,6 +99,12 @@ class Trial:
         """Whether both returned the same in every call."""
         return self.agreement(other) == len(self.calls) == len(other.calls)
 
+    def cut_off(self, printed: str) -> None:
+        """Leave the call without values in which the time ran out: the last one, or, if a case had none yet, its first."""
+        self.steps = self.steps or [[]]
+        given = self.steps[-1].pop().given if self.steps[-1] else self.expected.steps[len(self.steps) - 1][0].given
+        self.steps[-1].append(Step(given, printed=printed))
+
     def _call(self, fn: Callable, given: dict[str, Any], printed: Printed) -> tuple:
         self.steps[-1].append(step := Step(given))
         printed.take()
@@ -147,7 +153,7 @@ def attempt(
         place = limited(lambda: trial.play(cases, printed), lambda: trial.seconds, trial.grant)
     if place is not None:
         trial.problem = Problem(late(fn, trial.seconds, where(fn, place)))
-        trial.steps[-1][-1] = Step(trial.steps[-1][-1].given, printed=printed.take())
+        trial.cut_off(printed.take())
     return trial
 
 

@@ -119,7 +119,7 @@ def test_float32_must_stay_float32():
 
     message = rejected(double)
     assert (
-        "case 12 of 20 (float32 stays float32; step 1): w is torch.float64, but the arguments are torch.float32"
+        "case 13 of 20 (float32 stays float32; step 1): w is torch.float64, but the arguments are torch.float32"
         in message
     )
 
@@ -176,7 +176,7 @@ def test_an_unknown_difference_is_shown_where_it_first_appears():
     verdict = CHECK.judge(third)
     assert verdict.mistake is None
     assert verdict.message == (
-        "✗ total, case 11 of 20 (matrices and other shapes; step 1): w[0, 0] is -1.863, expected -1.407; s[0, 0] is 1.826, expected 0.9131. "
+        "✗ total, case 12 of 20 (matrices and other shapes; step 1): w[0, 0] is -1.863, expected -1.407; s[0, 0] is 1.826, expected 0.9131. "
         "The call had w = a tensor of shape (2, 3), g = a tensor of shape (2, 3), t = 1, s = a tensor of shape (2, 3), lr = 0.5, keep = 0.9. "
         "A vector agrees: each operation must act element by element, whatever the shape is."
     )

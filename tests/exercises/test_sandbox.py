@@ -13,6 +13,7 @@ from running_total import CHECK, exercise, rejected, total
 
 from course_lib.exercises.cases import Case
 from course_lib.exercises.sandbox import limited
+from course_lib.exercises.trial import attempt
 
 
 def nothing_is_left(before):
@@ -53,7 +54,7 @@ def test_an_exception_in_a_later_case_says_in_which():
         s = keep * s + float(g)
         return w - lr * s, s
 
-    assert "case 10 of 20 (a vector of 3 parameters; step 1): broken raises ValueError at line" in rejected(broken)
+    assert "case 11 of 20 (a vector of 3 parameters; step 1): broken raises ValueError at line" in rejected(broken)
 
 
 def test_leaving_python_is_no_way_out():
@@ -236,3 +237,13 @@ def test_the_readers_own_defaults_do_no_harm(dtype):
             assert exercise().judge(total).passed
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_time_that_is_up_before_a_case_has_called():
+    def spins(call):
+        while True:
+            pass
+
+    trial = attempt(total, [Case("no call", "", spins)], CHECK.trial(total), 0.2, lambda trial: True)
+    assert [step.values for step in trial.calls] == [] and len(trial.steps[0]) == 1
+    assert "did not end within 0.2 seconds" in str(trial.problem)
