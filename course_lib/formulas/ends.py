@@ -8,7 +8,7 @@ import math
 import torch
 
 REACHED, NOT_SETTLED, DIVERGED = 0, 1, 2
-GROWTH = 2.0  # a run that ends so many times as high as ever in its first half is leaving
+GROWTH = 1000.0  # a run that ends so many times as high as ever in its first half is leaving; spikes of Adam are lower
 
 
 def steps_to_goal(late, t, above, goal):

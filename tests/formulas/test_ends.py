@@ -59,8 +59,8 @@ def test_a_run_that_overflows_has_diverged():
     [
         ([0.0], REACHED),
         ([1.0], NOT_SETTLED),
-        ([1.0, 1.9], NOT_SETTLED),
-        ([1.0, 2.1], DIVERGED),
+        ([1.0, 900.0], NOT_SETTLED),
+        ([1.0, 1100.0], DIVERGED),
         ([1.0, 0.0, 0.0, 1.0], NOT_SETTLED),  # it was at the goal, and left
         ([1.0, 3.0, 0.0, 0.0], REACHED),
         ([1.0, 0.5, 90.0, 0.5], NOT_SETTLED),  # a spike
