@@ -15,7 +15,9 @@ from course_lib.backends.loop import Loop, take_apart
 from course_lib.backends.loops import Dialect, statements
 from course_lib.backends.program import Atom, Instruction, Program
 from course_lib.backends.recurrence import Recurrence
+from course_lib.backends.trace import trace
 from course_lib.backends.training import Training
+from course_lib.formulas.ends import DIVERGED, end_of_run
 
 LARGEST = (
     600  # instructions in a step; a line search has thousands, on which compilers of shaders take minutes or give up
@@ -91,7 +93,7 @@ def fragment(
     - `steps`: after how many steps the loss stays at `lowest + goal` or below; `steps + 1` for a run that doesn't get there
     - `above`: the loss at the end, above `lowest`; infinite for a lost run
     - `minimum`: the place in `minima` of the one nearest to the end; -1 for a lost run, or where there are none
-    - `lost`: 1 for a run that once was not finite or had a coordinate beyond ±`bound`
+    - `lost`: 1 for a run that diverged by formulas.ends, or once was not finite or had a coordinate beyond ±`bound`
     - `w0`, `w1`, …: the point at the end
 
     Raises ValueError for names that are none of these, and for a step of more than LARGEST instructions.
@@ -112,19 +114,21 @@ def fragment(
         *map(write.line, (*loop.fixed, *loop.once)),
         *(f"float {write.own[p]} = 1.0;" for p in loop.powers),
         "int late = 0, limit = size(bound);",
-        "float above = 0.0;",
+        "float above = 0.0, before = 0.0, after = 0.0;",
         "bool lost = false;",
         f"for (int k = 0; k <= min(steps, {LONGEST}); k++) {{",
         "  float t = float(k + 1);",
         *(f"  {write.own[p]} *= {write.number(base)};" for p, base in loop.powers.items()),
         *(f"  {write.line(i)}" for i in (*loop.each, *loop.body) if i not in loop.fixed),
         f"  above = {write.number(loop.loss)} - lowest;",
-        "  late = above > goal ? k + 1 : late;",
+        "  late = above <= goal ? late : k + 1;",
+        "  if (2 * k <= steps) before = max(before, abs(above)); else after = max(after, abs(above));",
         f"  lost = max({_largest([f'size({write.own[c]}) - limit' for c in loop.carry[:size]])}, size(above) - 0x7f7fffff) > 0;",
         "  if (lost || k == steps) break;",
         *(f"  float new_{k} = {write.number(a)};" for k, a in enumerate(loop.carried)),
         *(f"  {write.own[c]} = new_{k};" for k, c in enumerate(loop.carry)),
         "}",
+        *_ended(write),
         *_nearest(write, minima, loop.carry[:size]),
         "if (lost) { late = steps + 1; above = uintBitsToFloat(0x7f800000u); nearest = -1.0; }",
         f"result = vec4({', '.join(_result(r, write, loop) for r in results)});",
@@ -263,6 +267,18 @@ def number(x: float) -> str:
 def _result(name: str, write: _Writer, loop: Loop) -> str:
     known = {"steps": "float(late)", "above": "above", "minimum": "nearest", "lost": "float(lost)"}
     return known[name] if name in known else write.own[loop.carry[int(name[1:])]]
+
+
+def _ended(write: _Writer) -> list[str]:
+    """Statements that ask the rule for the ends of runs whether this one, which stayed finite, is lost."""
+    program = trace(
+        lambda run: {"end": end_of_run(**run)}, dict.fromkeys(("late", "before", "after", "last", "steps"), ())
+    )
+    names = {"late": "float(late)", "before": "before", "after": "after", "last": "abs(above)", "steps": "float(steps)"}
+    own = names | {i.name: f"e{k}" for k, i in enumerate(program.instructions)}
+    other = _Writer(own, program.instructions)
+    (end,) = program.outputs["end"]
+    return [*map(other.line, program.instructions), f"lost = lost || {other.number(end)} == {DIVERGED}.0;"]
 
 
 def _nearest(write: _Writer, minima: Program | None, w: Sequence[str]) -> list[str]:

@@ -111,6 +111,18 @@ def trace_surface(surface: Callable, dimension: int = 2) -> Program:
     return trace(loss, {"w": (dimension,)}, dict.fromkeys(of_surface.hyper, ()), name=of_surface.name)
 
 
+def trace_slope(surface: Callable, dimension: int = 2) -> Program:
+    """Trace the surface's gradient: w and its hyperparameters to one number for each coordinate."""
+    surface = Surface.function(surface)
+    of_surface = signature(surface, inputs=("w",))
+    surface_of = on_tensors(surface)
+
+    def slope(given, hyper):
+        return {"slope": _gradient_and_loss(lambda w: surface_of(w, **hyper), given["w"])[0]}
+
+    return trace(slope, {"w": (dimension,)}, dict.fromkeys(of_surface.hyper, ()), name=f"slope of {of_surface.name}")
+
+
 def trace_minima(surface: Surface) -> Program | None:
     """Trace a surface's known minima: its hyperparameters to points, flattened; None where none is known."""
 

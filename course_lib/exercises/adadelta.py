@@ -6,7 +6,8 @@ from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import adadelta as reference
 
-# Case 1 has w = 2, g = 3, t = 1, lr = 0.5, gamma = 0.9, eps = 0.16: v is 0.9, the step is 3 * sqrt(0.16 / 1.06) = 1.166 and w moves by half of it.
+# Case 1 has w = 2.1, g = 3.3, t = 1, lr = 0.5, gamma = 0.9, eps = 0.16: v is 1.089, the step is 3.3 * sqrt(0.16 / 1.249) = 1.181 and w moves
+# by half of it.
 
 
 @mistake(
@@ -183,7 +184,7 @@ check = Exercise(
     reference,
     returns=("w", "v", "u"),
     cases=rule_cases(
-        reference, usual={"lr": 0.5, "gamma": 0.9, "eps": 0.16}, other={"lr": 0.2, "gamma": 0.5, "eps": 1e-4}
+        reference, usual={"lr": 0.5, "gamma": 0.9, "eps": 0.16}, other={"lr": 0.2137, "gamma": 0.5371, "eps": 1.37e-3}
     ),
     mistakes=[
         numerator_of_the_slide,

@@ -6,7 +6,8 @@ from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import adagrad as reference
 
-# Case 1 has w = 2, g = 3, t = 1, lr = 0.5, eps = 0.16, so G is 9 and w moves by -0.5 * 3 / sqrt(9.16) = -0.4956. So large an ε shows its place.
+# Case 1 has w = 2.1, g = 3.3, t = 1, lr = 0.5, eps = 0.16, so G is 10.89 and w moves by -0.5 * 3.3 / sqrt(11.05) = -0.4964. So large an ε
+# shows its place.
 
 
 @mistake(
@@ -209,7 +210,7 @@ def one_mean_for_all(w, g, t, G=0.0, *, lr=0.01, eps=1e-10):
 check = Exercise(
     reference,
     returns=("w", "G"),
-    cases=rule_cases(reference, usual={"lr": 0.5, "eps": 0.16}, other={"lr": 0.2, "eps": 1e-6}),
+    cases=rule_cases(reference, usual={"lr": 0.5, "eps": 0.16}, other={"lr": 0.2137, "eps": 1.37e-3}),
     mistakes=[
         no_square,
         adds_absolute_values,

@@ -4,8 +4,8 @@ from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import adam as reference
 
-# Case 1, where most mistakes show, has w = 2, g = 3, t = 1, lr = 0.5, betas of 0.9 and 0.999, eps = 0.01. So m is 0.3, v is 0.009,
-# their corrected values are 3 and 9, and w moves by -0.5 · 3 / 3.01 = -0.4983.
+# Case 1, where most mistakes show, has w = 2.1, g = 3.3, t = 1, lr = 0.5, betas of 0.9 and 0.999, eps = 0.01. So m is 0.33, v is 0.01089,
+# their corrected values are 3.3 and 10.89, and w moves by -0.5 · 3.3 / 3.31 = -0.4985.
 
 
 @mistake(
@@ -238,7 +238,7 @@ check = Exercise(
     cases=rule_cases(
         reference,
         usual={"lr": 0.5, "beta1": 0.9, "beta2": 0.999, "eps": 1e-2},
-        other={"lr": 0.2, "beta1": 0.5, "beta2": 0.75, "eps": 1e-1},
+        other={"lr": 0.2137, "beta1": 0.5371, "beta2": 0.7519, "eps": 0.1371},
     ),
     mistakes=[
         no_correction,

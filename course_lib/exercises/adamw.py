@@ -5,8 +5,8 @@ from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import adam, adam_l2
 from course_lib.formulas import adamw as reference
 
-# Case 1, where most mistakes show, has w = 2, g = 3, t = 1, lr = 0.5, betas of 0.9 and 0.999, eps = 0.01, decay = 0.1. So m is 0.3 and
-# v is 0.009; Adam moves w by -0.4983, the decay by -0.5 · 0.1 · 2 = -0.1.
+# Case 1, where most mistakes show, has w = 2.1, g = 3.3, t = 1, lr = 0.5, betas of 0.9 and 0.999, eps = 0.01, decay = 0.1. So m is 0.33 and
+# v is 0.01089; Adam moves w by -0.4985, the decay by -0.5 · 0.1 · 2.1 = -0.105.
 
 
 def averages(g, m, v, beta1, beta2):
@@ -188,7 +188,7 @@ check = Exercise(
     cases=rule_cases(
         reference,
         usual={"lr": 0.5, "beta1": 0.9, "beta2": 0.999, "eps": 1e-2, "decay": 0.1},
-        other={"lr": 0.2, "beta1": 0.5, "beta2": 0.75, "eps": 1e-1, "decay": 0.5},
+        other={"lr": 0.2137, "beta1": 0.5371, "beta2": 0.7519, "eps": 0.1371, "decay": 0.4739},
     ),
     mistakes=[
         l2_in_gradient,

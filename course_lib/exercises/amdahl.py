@@ -1,6 +1,6 @@
 """Exercise: the speed-up of machines that wait for each other, with a serial share and messages."""
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas import stragglers
 
@@ -158,31 +158,89 @@ def axes_exchanged(times, *, serial=0.1, latency=0.0):
     return speed_up(times.T, serial=serial, latency=latency)
 
 
-PLAIN = {"serial": 0.0, "latency": 0.0}
-ONE_SLOW = tensor([[1.0, 1.0, 1.0, 1.8]])
-TWO_STEPS = tensor([[1.0, 1.6, 0.8, 1.0], [1.4, 0.9, 1.0, 0.7]])
-MANY = tensor([
+ONE_SLOW = [[1.1, 1.1, 1.1, 1.8]]
+TWO_STEPS = [[1.0, 1.6, 0.8, 1.0], [1.4, 0.9, 1.0, 0.7]]
+SQUARE = [[0.9, 1.3, 1.1], [1.2, 0.7, 1.7], [2.3, 1.0, 0.8]]
+MANY = [
     [0.9, 1.1, 0.7, 1.3, 1.0, 0.8, 1.2, 1.0],
     [1.0, 0.6, 2.4, 0.9, 1.1, 1.0, 0.8, 1.2],
     [0.8, 1.0, 0.9, 1.1, 0.7, 1.6, 1.0, 0.9],
-])  # fmt: skip
+]
+
+
+def _given(times, serial=0.0, latency=0.0) -> dict:
+    return {"times": tensor(times), "serial": serial, "latency": latency}
+
 
 check = Exercise(
     speed_up,
     returns=("speedup",),
     cases=[
-        once("two equal machines", "", times=tensor([[1.0, 1.0]]), **PLAIN),
-        once("one of four machines is slow", "Equal machines agree: look at whom the step waits for.", times=ONE_SLOW, **PLAIN),
-        once("two steps", "One step agrees: look at how the steps are put together.", times=TWO_STEPS, **PLAIN),
-        once("a serial share", "Without a serial share all agrees: look at what is divided by n.", times=TWO_STEPS, serial=0.25, latency=0.0),
-        once("with latency", "Without latency all agrees: count the messages of the ring.", times=TWO_STEPS, serial=0.25, latency=0.01),
-        once("one machine", "With n = 1 nothing is sent, and the step takes its own time.", times=tensor([[0.9], [1.1]]), serial=0.25, latency=0.01),
-        once("three steps of 8 machines", "Small cases agree: look for a number where an argument's name should stand.", times=MANY, serial=0.05, latency=2e-3),
+        once("two equal machines", "", **_given([[1.1, 1.1]])),
+        once(
+            "one of four machines is slow",
+            "Equal machines agree: look at whom the step waits for, and for a number where n should stand.",
+            about=("times", "slowest", "n"),
+            **_given(ONE_SLOW),
+        ),
+        once(
+            "four machines that are faster than they should be",
+            "Times above 1 agree: below 1 they count in the same way.",
+            about=("comparison",),
+            **_given([[0.7, 0.9, 0.8, 0.6]]),
+        ),
+        once(
+            "two steps",
+            "One step agrees: look at how the steps are put together.",
+            about=("reduction", "times"),
+            **_given(TWO_STEPS),
+        ),
+        once(
+            "a serial share",
+            "Without a serial share all agrees: look at what is divided by n, and what is not.",
+            about=("serial",),
+            **_given(TWO_STEPS, 0.23),
+        ),
+        once(
+            "with latency",
+            "Without latency all agrees: count the messages of the ring.",
+            about=("latency", "n"),
+            **_given(TWO_STEPS, 0.23, 0.013),
+        ),
+        several(
+            "one machine, one step, as many steps as machines",
+            "Two steps of four machines agree: which dimension holds the machines, and what is left for one alone?",
+            _given([[0.9], [1.7]], 0.23, 0.013),
+            _given([[0.9]], 0.23, 0.013),
+            _given(SQUARE, 0.23, 0.013),
+            about=("n", "times", "constant", "reduction"),
+        ),
+        several(
+            "each share and latency by itself, and at its limits",
+            "Both together agree: look for a number where an argument's name should stand, and for a special case that is none.",
+            _given(TWO_STEPS, 0.0, 0.013),
+            _given(TWO_STEPS, 1.0, 0.0),
+            _given(TWO_STEPS, 1.0, 0.21),
+            _given(MANY, 0.05, 2e-3),
+            about=("serial", "latency", "default", "constant"),
+        ),
     ],
     mistakes=[
-        nobody_waits, slowest_of_the_run, mean_before_maximum, mean_of_ratios, divides_the_serial_part, stretches_the_serial_part,
-        counts_the_serial_part_twice, does_not_divide, forgets_the_latency, once_around, one_message_too_many, bytes_for_messages,
-        time_for_speed_up, efficiency, axes_exchanged,
+        nobody_waits,
+        slowest_of_the_run,
+        mean_before_maximum,
+        mean_of_ratios,
+        divides_the_serial_part,
+        stretches_the_serial_part,
+        counts_the_serial_part_twice,
+        does_not_divide,
+        forgets_the_latency,
+        once_around,
+        one_message_too_many,
+        bytes_for_messages,
+        time_for_speed_up,
+        efficiency,
+        axes_exchanged,
     ],
     source="Amdahl's law, with stragglers",
-)  # fmt: skip
+)

@@ -1,6 +1,6 @@
 """Exercise: what a layer costs, and whether arithmetic or memory limits it."""
 
-from course_lib.exercises.cases import Case, once
+from course_lib.exercises.cases import Case, once, several
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.roofline import convolution_bytes, convolution_operations, layer_seconds
 
@@ -157,32 +157,91 @@ def always_float32(batch, inputs, outputs, kernel, size, *, peak=1.0, bandwidth=
     return layer_cost(batch, inputs, outputs, kernel, size, peak=peak, bandwidth=bandwidth)
 
 
-SMALL = {"batch": 1, "inputs": 3, "outputs": 2, "kernel": 1, "size": 1, "peak": 1.0, "each": 4}
+SMALL = {"batch": 1, "inputs": 3, "outputs": 2, "kernel": 1, "size": 1, "peak": 1.0, "bandwidth": 1.0, "each": 4}
 RESNET = {"inputs": 64, "outputs": 64, "kernel": 3, "size": 56}
-TITAN = {"peak": 4.7e12, "bandwidth": 288e9}
+ALEXNET = {"inputs": 4096, "outputs": 4096, "kernel": 1, "size": 1}
+TITAN = {"peak": 4.7e12, "bandwidth": 288e9, "each": 4}
 
 
-def _batches(title: str, look: str, batches, **layer) -> Case:
-    """A call for each of the batches."""
-    return Case(title, look, lambda call: [call(batch=batch, **layer) for batch in batches])
+def _layers(title: str, look: str, *changes: dict, about: tuple[str, ...], layer: dict = SMALL) -> Case:
+    """A call for each of the changes of a layer."""
+    return several(title, look, *(layer | change for change in changes), about=about)
 
 
 check = Exercise(
     layer_cost,
     returns=("operations", "moved", "seconds"),
     cases=[
-        once("one sample, compute bound", "", **SMALL, bandwidth=100.0),
-        once("one sample, memory bound", "Operations and bytes agree: look at the time.", **SMALL, bandwidth=1.0),
-        once("a batch", "One sample agrees: look at what the batch multiplies.", **SMALL | {"batch": 5}, bandwidth=1.0),
-        once("a convolution", "Fully connected layers agree: look at kernel and size.", **SMALL | {"batch": 2, "kernel": 3, "size": 7}, bandwidth=1.0),
-        once("another machine", "Look for the peak and the bandwidth.", **SMALL | {"batch": 2, "peak": 7.0}, bandwidth=3.0),
-        once("two bytes a number", "float32 agrees: look for the bytes of a number.", **SMALL | {"each": 2}, bandwidth=1.0),
-        _batches("a layer of ResNet on a TITAN", "Small layers agree: look for a rounded number.", (1, 32, 64), **RESNET, **TITAN, each=4),
-        _batches("a layer of AlexNet on a TITAN", "Look at where the layer turns from memory bound to compute bound.", range(1, 129, 8), inputs=4096, outputs=4096, kernel=1, size=1, **TITAN, each=4),
+        once("one sample, compute bound", "", **SMALL | {"bandwidth": 100.0}),
+        _layers(
+            "one sample, memory bound",
+            "A compute bound layer agrees: look at the time, and at what you return.",
+            {},
+            about=("seconds", "bandwidth", "moved"),
+        ),
+        _layers(
+            "other machines",
+            "With a peak and a bandwidth of 1 all agrees: look at how the two enter into the time.",
+            {"peak": 0.7, "bandwidth": 30.0},
+            {"peak": 7.3, "bandwidth": 3.1},
+            about=("peak", "bandwidth"),
+        ),
+        _layers(
+            "a batch",
+            "One sample agrees: look at what the batch multiplies, and whether another name stands in its place.",
+            {"batch": 5},
+            about=("batch", "written"),
+        ),
+        _layers(
+            "filters of 1 x 1 on larger maps",
+            "Fully connected layers agree: look at which counts the maps' size multiplies, and how often.",
+            {"batch": 2, "size": 7},
+            about=("size", "written"),
+        ),
+        _layers(
+            "larger filters, smaller and larger than the maps",
+            "Filters of 1 x 1 agree: look at the kernel, and which counts it multiplies, and how often. Padding does not count.",
+            {"batch": 2, "kernel": 3, "size": 7},
+            {"batch": 2, "kernel": 4, "size": 2},
+            about=("kernel", "weights"),
+        ),
+        _layers(
+            "one, two and eight bytes a number",
+            "float32 agrees: look for the bytes of a number.",
+            *({"batch": 2, "each": each} for each in (2, 8, 1)),
+            about=("each",),
+        ),
+        _layers(
+            "a layer of ResNet on a TITAN",
+            "Small layers agree: look for a number that is rounded, or that a large layer exceeds.",
+            *({"batch": batch} for batch in (1, 32, 64)),
+            about=("float32", "call"),
+            layer=RESNET | TITAN,
+        ),
+        _layers(
+            "a layer of AlexNet on a TITAN",
+            "Look at where the layer turns from memory bound to compute bound.",
+            *({"batch": batch} for batch in range(1, 129, 8)),
+            about=("comparison", "max"),
+            layer=ALEXNET | TITAN,
+        ),
     ],
     mistakes=[
-        counts_products_alone, numbers_for_bytes, no_inputs, no_weights, no_outputs, shorter_time, sum_of_both, peak_alone, weights_for_each_sample,
-        one_sample_alone, no_kernel, one_side_of_the_kernel, one_side_of_the_maps, inputs_for_each_place, always_float32,
+        counts_products_alone,
+        numbers_for_bytes,
+        no_inputs,
+        no_weights,
+        no_outputs,
+        shorter_time,
+        sum_of_both,
+        peak_alone,
+        weights_for_each_sample,
+        one_sample_alone,
+        no_kernel,
+        one_side_of_the_kernel,
+        one_side_of_the_maps,
+        inputs_for_each_place,
+        always_float32,
     ],
     source="the roofline",
-)  # fmt: skip
+)

@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.cases import tensor
+from course_lib.exercises.cases import scattered
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.ranks import on_ranks, rank_case
 
@@ -83,12 +83,18 @@ def mean_of_means(w, x, y, rank, n, gradient, all_reduce, broadcast, *, lr=0.1):
 
 
 @mistake(
-    "The weights agree, but each rank computes with {yours[samples]} samples instead of {right[samples]}: all of them do the work of one on the whole batch. The "
-    "average of equal gradients is right, and nothing is gained. Rank k takes part k of the batch."
+    "The weights agree, but a rank computes with {yours[samples]} samples instead of {right[samples]}, the whole batch: it does the work of one "
+    "process, and nothing is gained. Rank k takes part k of the batch, `x.tensor_split(n)[rank]`."
 )
 def whole_batch(w, x, y, rank, n, gradient, all_reduce, broadcast, *, lr=0.1):
     w = broadcast(w)
     return w - lr * all_reduce(gradient(w, x, y)) / n
+
+
+@whole_batch.also
+def rank_0_alone(w, x, y, rank, n, gradient, all_reduce, broadcast, *, lr=0.1):
+    w = broadcast(w)
+    return broadcast(w if rank else w - lr * gradient(w, x, y))
 
 
 @whole_batch.also
@@ -97,14 +103,12 @@ def whole_batch_alone(w, x, y, rank, n, gradient, all_reduce, broadcast, *, lr=0
     return w - lr * gradient(w, x, y)
 
 
-W = tensor([[1.0, -1.0], [3.0, 0.5], [-2.0, 2.0], [0.5, 4.0]])
-X = tensor([[1.0, 2.0], [-1.0, 0.5], [3.0, 1.0], [0.5, -2.0], [2.0, 2.0], [-1.5, 1.0], [0.2, 0.7], [1.0, -3.0]])
-Y = tensor([2.0, 0.0, 5.0, -3.0, 1.0, 2.5, -1.0, 4.0])
+W, X, Y = 2 * scattered(5, 2), 3 * scattered(9, 2) + 0.4, 4 * scattered(9) - 0.7
 WORDS = {"rank": "each", "gradient": "given", "all_reduce": "given", "broadcast": "given"}
 
 
-def mean(counts):
-    return counts.mean()
+def busiest(counts):  # which parts the ranks take is free, so only the largest number of samples on a rank is compared
+    return counts.max()
 
 
 def lift(n, real=False):
@@ -117,27 +121,34 @@ def lift(n, real=False):
 
         return w[c.rank], x, y, c.rank, c.n, gradient, c.all_reduce, c.broadcast
 
-    return on_ranks(n, share, torch.stack, real=real, counted=mean)
+    return on_ranks(n, share, torch.stack, real=real, counted=busiest)
 
 
-def given(n, samples, same=False):
-    """Weights of n ranks, which differ unless they are the `same`, and so many samples."""
-    return {"w": W[:1].repeat(n, 1) if same else W[:n], "x": X[:samples], "y": Y[:samples], "n": n, **WORDS}
+def case(title, look, n, samples=8, *, w=W, x=X, y=Y, lr=0.1, about=(), real=False):
+    """Weights of n ranks, which differ unless they are the same in `w`, and so many samples."""
+    given = {"w": w[:n], "x": x[:samples], "y": y[:samples], "n": n, **WORDS}
+    return rank_case(title, look, lift(n, real), about=about, real=real, **given, lr=lr)
 
 
 check = Exercise(
     parallel_step,
     returns=("w", "samples"),
     cases=[
-        rank_case("2 ranks with equal weights", "Each rank needs its part of the batch, and the mean of the gradients.", lift(2), **given(2, 8, same=True), lr=0.1),
-        rank_case("2 ranks that begin apart", "With equal weights all agrees: whose weights count?", lift(2), **given(2, 8), lr=0.1),
-        rank_case("4 ranks", "Two ranks agree: look for a number where n should stand.", lift(4), **given(4, 8), lr=0.1),
-        rank_case("1 rank", "More ranks agree: alone it must be a plain step.", lift(1), **given(1, 8), lr=0.1),
-        rank_case("another rate", "Look for a number where lr should stand.", lift(2), **given(2, 8), lr=0.5),
-        rank_case("3 ranks, 7 samples", "Equal parts agree: here they are 3, 2 and 2 samples.", lift(3), **given(3, 7), lr=0.1),
-        rank_case("2 real processes", "In threads of one process all agrees.", lift(2, real=True), **given(2, 8), lr=0.1),
+        case("2 ranks with equal weights", "", 2, w=W[:1].repeat(2, 1)),
+        case("2 ranks that begin apart", "With equal weights all agrees: whose weights count?", 2, about=("w",)),
+        case("4 ranks", "Two ranks agree: look for a number where n or rank should stand.", 4, about=("n", "rank")),
+        case("1 rank", "More ranks agree: alone it must be a plain step.", 1, about=("n", "rank")),
+        case("another rate", "Look for a number where lr should stand.", 2, lr=0.53, about=("lr",)),
+        case("a rate of 0", "Other rates agree. Here nothing moves, but the weights become rank 0's.", 2, lr=0.0, about=("lr",)),
+        case("2 ranks, 6 samples", "Eight samples agree: look for a number where theirs should stand.", 2, 6, about=("x", "constant")),
+        case("3 ranks, 7 samples", "Equal parts agree: here they are 3, 2 and 2 samples.", 3, 7, about=("mine", "total", "reduction")),
+        case("5 ranks, 6 samples", "Several samples a rank agree: look at what a single one is, and whether each rank has one.", 5, 6, about=("shape",)),
+        case("one feature", "Two features agree: look for a number where a size should stand.", 3, 8, w=W[:, :1], x=X[:, 1:], about=("shape",)),
+        case("five features", "Two features agree: look for a number where a size should stand.", 3, 8, w=scattered(3, 5), x=scattered(8, 5), about=("shape",)),
+        case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", 3, 7, w=W.float(), x=X.float(), y=Y.float(), about=("float32",)),
+        case("2 real processes", "In threads of one process all agrees.", 2, 7, real=True),
     ],
     mistakes=[sum_of_gradients, unsynchronized_start, no_all_reduce, same_data, divided_twice, mean_of_means, whole_batch],
     source="one process",
-    seconds=15.0,
+    seconds=10.0,
 )  # fmt: skip

@@ -4,8 +4,8 @@ from course_lib.exercises.cases import once, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.normalization import batch_norm_backward as reference
 
-# Case 1, where most mistakes show, has x = (1, 5, 1, 5), so mean 3, deviation 2 and x̂ = (-1, 1, -1, 1), with γ = 3 and eps = 0.
-# g = (1, 2, 4, 5) has the sum 12 and with x̂ the product 2, so the gradient of x is (-2.25, -2.25, 2.25, 2.25).
+# Case 1, where most mistakes show, has x = (5.9, -2.1, -0.1, -0.1), so mean 0.9, deviation 3 and x̂ = (5, -3, -1, -1) / 3, with eps = 0 and
+# γ = -1.5. g = (-1.1, 2.1, 4.2, 4.9) has the sum 10.1 and with x̂ the product -6.97: the gradient of x is (0.361, 1.08, -0.547, -0.897).
 
 
 def parts(x, g, eps, variance=None):
@@ -142,22 +142,36 @@ def over_features(x, gamma, g, *, eps=1e-5):
     return through / std, (g * x_hat).sum(0), g.sum(0)
 
 
-ONE = {"x": tensor([[1.0], [5.0], [1.0], [5.0]]), "gamma": tensor([3.0]), "g": tensor([[1.0], [2.0], [4.0], [5.0]])}
-X = tensor([[0.3, -2.0, 5.0], [1.1, 0.4, 9.0], [-0.7, 1.0, 6.5], [2.0, -0.5, 4.0], [0.1, 0.2, 7.7]])
-G = tensor([[1.0, -0.5, 0.2], [0.3, 2.0, -1.0], [-0.8, 0.1, 0.4], [0.5, -1.2, 0.9], [1.5, 0.6, -0.3]])
-THREE = {"x": X, "gamma": tensor([1.0, -0.5, 2.0]), "g": G}
+ONE = {
+    "x": tensor([[5.9], [-2.1], [-0.1], [-0.1]]),
+    "gamma": tensor([-1.5]),
+    "g": tensor([[-1.1], [2.1], [4.2], [4.9]]),
+}
+X = tensor([[0.3, -2.1, 5.2], [1.1, 0.4, 9.1], [-0.7, 1.2, 6.4], [2.1, -0.6, 4.2], [0.1, 0.2, 7.7]])
+G = tensor([[1.1, -0.6, 0.2], [0.3, 2.1, -1.2], [-0.8, 0.1, 0.4], [0.7, -1.2, 0.9], [1.4, 0.6, -0.3]])
+THREE = {"x": X, "gamma": tensor([1.1, -0.6, 2.1]), "g": G}
+
+
+def first(n: int) -> dict:
+    """The first n examples of the three features."""
+    return {name: value if name == "gamma" else value[:n] for name, value in THREE.items()}
+
 
 check = Exercise(
     reference,
     returns=("g_x", "g_gamma", "g_beta"),
     cases=[
-        once("one feature of 4 examples, eps = 0", "Start with β and γ: they need one line each.", **ONE, eps=0.0),
-        once("with an eps", "With eps = 0 all agrees: look at where eps stands.", **ONE, eps=0.5),
-        once("3 features of 5 examples", "One feature agrees: look at the axis of your means and sums.", **THREE, eps=0.1),
-        once("eps as usual", "A large eps agrees: look for a number where `eps` should stand.", **THREE),
-        once("a batch of 2", "Larger batches agree: look for a number where n should stand.", **{k: v if k == "gamma" else v[:2] for k, v in THREE.items()}, eps=0.1),
-        once("a shifted batch", "Look at how you compute the variance: as a mean of squared differences.", x=X + 100, gamma=THREE["gamma"], g=G),
-        once("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", **{k: v.float() for k, v in THREE.items()}),
+        once("one feature of 4 examples, eps = 0", "", **ONE, eps=0.0),
+        once("with an eps", "With eps = 0 all agrees: look at where eps stands.", **ONE, eps=0.6, about=("eps", "std")),
+        once("3 features of 5 examples", "One feature agrees: look at the axis of your means and sums.", **THREE, eps=0.1, about=("reduction",)),
+        once("as many examples as features", "Where the two numbers differ all agrees: look at the axis of your means and sums.", **first(3), eps=0.1, about=("reduction",)),
+        once("a batch of 2", "Larger batches agree: look for a number where n should stand.", **first(2), eps=0.1, about=("constant", "n")),
+        once("a feature that never changes", "Its variance is 0, and only eps keeps you from dividing by 0.", x=X * tensor([1.0, 0.0, 1.0]), gamma=THREE["gamma"], g=G, eps=0.1, about=("eps", "std")),
+        once("a gradient of 0", "Nothing comes down, so nothing goes further: look for something divided by g or by a sum of it.", x=X, gamma=THREE["gamma"], g=0 * G, eps=0.1, about=("zero",)),
+        once("gamma is 0", "Then no gradient reaches x, but gamma itself has one.", x=X, gamma=0 * THREE["gamma"], g=G, eps=0.1, about=("gamma",)),
+        once("eps as usual", "Each eps that was given agrees: it is 1e-5 where none is.", **THREE, about=("signature",)),
+        once("a shifted batch", "Look at how you compute the variance: as a mean of squared differences.", x=X + 100, gamma=THREE["gamma"], g=G, about=("centered",)),
+        once("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", **{k: v.float() for k, v in THREE.items()}, about=("float32",)),
     ],
     mistakes=[
         constant_statistics, mean_forgotten, variance_forgotten, unbiased, eps_outside, no_eps, fixed_eps, gamma_forgotten,

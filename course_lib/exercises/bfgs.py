@@ -2,11 +2,11 @@
 
 import torch
 
-from course_lib.exercises.cases import Case, once, tensor
+from course_lib.exercises.cases import Case, once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.second_order import bfgs_update as reference
 
-# Case 1 has B = (2), p = (0.5), q = (4): any B that solves B q = p is 0.125 there.
+# Case 1 has B = (2.1), p = (-0.6), q = (-4.8): any B that solves B q = p is 0.125 there.
 
 
 def product(B, p, q, rho):
@@ -151,58 +151,90 @@ def wrong_denominator(B, p, q):
     return product(B, p, q, 1 / (q @ q)) + torch.outer(p, p) / (q @ q)
 
 
-def _three_in_a_row(call) -> None:
-    """Feeds B back, along three steps on one quadratic."""
-    B, H = torch.eye(3, dtype=torch.float64), tensor([[4.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 2.0]])
-    for p in (tensor([1.0, 0.0, -1.0]), tensor([0.5, 2.0, 0.25]), tensor([-1.0, 1.0, 1.0])):
-        (B,) = call(B=B, p=p, q=H @ p)
+HESSIAN = tensor([[4.1, 1.2, 0.6], [1.2, 3.3, -1.1], [0.6, -1.1, 2.2]])
+STEPS = (tensor([1.1, 0.0, -1.2]), tensor([0.6, 2.3, 0.2]), tensor([-1.1, 0.9, 1.3]))
 
 
-IDENTITY, LEANING = tensor([[1.0, 0.0], [0.0, 1.0]]), tensor([[2.0, 0.5], [0.5, 1.0]])
+def updates(call, curvature: float = 1.0):
+    """Feeds B back, along three steps on one quadratic: B after each."""
+    B = torch.eye(3, dtype=torch.float64)
+    for p in STEPS:
+        (B,) = call(B=B, p=p, q=curvature * HESSIAN @ p)
+        yield B
+
+
+def _take_turns(call) -> None:
+    for _ in zip(updates(call), updates(call, 0.3)):
+        pass
+
+
+IDENTITY, LEANING = tensor([[1.0, 0.0], [0.0, 1.0]]), tensor([[2.1, -0.6], [-0.6, 1.2]])
+P, Q = tensor([1.1, -0.6]), tensor([3.1, -1.3])
+FIVE = tensor([[0.9 ** abs(i - j) * (-1) ** (i * j) + 3.7 * (i == j) for i in range(5)] for j in range(5)])
 
 check = Exercise(
     reference,
     returns=("B",),
     cases=[
-        once(
-            "one parameter",
-            "With one parameter the secant equation settles all: B is p/q.",
-            B=tensor([[2.0]]),
-            p=tensor([0.5]),
-            q=tensor([4.0]),
-        ),
+        once("one parameter", "", B=tensor([[2.1]]), p=tensor([-0.6]), q=tensor([-4.8])),
         once(
             "two parameters, from the identity",
-            "One parameter agrees: look at outer products, transposes and the order of factors.",
+            "One parameter agrees: look at outer products, transposes, and the order of factors.",
             B=IDENTITY,
-            p=tensor([1.0, -0.5]),
-            q=tensor([3.0, 1.0]),
+            p=P,
+            q=Q,
+            about=("transpose", "order", "outer"),
         ),
         once(
             "two parameters, from another B",
-            "The identity agrees: look for a place where B itself is missing.",
+            "The identity agrees: look for a place where B itself is missing or changed.",
             B=LEANING,
-            p=tensor([1.0, -0.5]),
-            q=tensor([3.0, 1.0]),
+            p=P,
+            q=Q,
+            about=("B", "u"),
         ),
         once(
             "a short step",
             "Look at the powers of pᵀq: p and q a tenth as long say the same about the curvature.",
             B=LEANING,
-            p=tensor([0.1, -0.05]),
-            q=tensor([0.3, 0.1]),
+            p=P / 10,
+            q=Q / 10,
+            about=("r",),
+        ),
+        several(
+            "more parameters",
+            "Two parameters agree: look for their number, or an index, that is written down.",
+            {"B": FIVE, "p": FIVE[1], "q": FIVE @ FIVE[1]},
+            {"B": FIVE[:3, :3], "p": FIVE[1, :3], "q": FIVE[1, :3] + FIVE[2, :3] / 3},
+            about=("constant",),
+        ),
+        once(
+            "the secant equation holds already",
+            "Here B q is p before the update, and nothing changes: the correction must vanish, with no 0 below a line.",
+            B=LEANING,
+            p=LEANING @ Q,
+            q=Q,
+            about=("B", "u"),
         ),
         Case(
             "three updates in a row",
-            "One update agrees: look for something that is kept between calls.",
-            _three_in_a_row,
+            "One update agrees: the B that comes in is the one that went out.",
+            lambda call: list(updates(call)),
+            about=("B",),
+        ),
+        Case(
+            "two runs that take turns",
+            "One run by itself agrees: look for something that is kept between calls.",
+            _take_turns,
+            about=("memory",),
         ),
         once(
             "three parameters in float32",
             "float64 agrees: look for a matrix made in another precision than that of p.",
-            B=tensor([[2.0, 0.5, 0.0], [0.5, 1.0, -0.25], [0.0, -0.25, 3.0]]).float(),
-            p=tensor([1.0, -0.5, 2.0]).float(),
-            q=tensor([3.0, 1.0, 0.5]).float(),
+            B=tensor([[2.1, 0.6, 0.0], [0.6, 1.1, -0.2], [0.0, -0.2, 3.2]]).float(),
+            p=tensor([1.1, -0.6, 2.2]).float(),
+            q=tensor([3.1, 1.2, 0.6]).float(),
+            about=("float32",),
         ),
     ],
     mistakes=[

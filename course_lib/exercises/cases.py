@@ -19,7 +19,8 @@ class Case:
 
     `about` holds what `look` speaks of, as the tests tag changes of a solution: the kinds of tests/exercises/mutants.py ("default",
     "comparison", "state", …) and the names of variables in the changed line. Of the wrong answers that first fail here and are told
-    `look`, nine in ten must have one of these tags, so that the hint is true. A case whose hint says nothing has none.
+    `look`, nine in ten must have one of these tags, so that the hint is true. A case whose hint says nothing has none. `startup` are
+    seconds that it may take beyond the exercise's limit, as processes do to begin.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Case:
     play: Callable[[Call], Any]
     lift: Callable[[Callable], Callable] = unlifted
     about: tuple[str, ...] = ()
+    startup: float = 0.0
 
 
 def once(title: str, look: str, *, about: tuple[str, ...] = (), **arguments) -> Case:
@@ -42,3 +44,9 @@ def several(title: str, look: str, *calls: dict[str, Any], about: tuple[str, ...
 def tensor(values: Any, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     """A tensor on the CPU, whatever the reader's default device and dtype are."""
     return torch.tensor(values, dtype=dtype, device="cpu")
+
+
+def scattered(*shape: int) -> torch.Tensor:
+    """Numbers between -1 and 1 without a pattern, none of them exact in float32."""
+    count = torch.arange(1.0, 1 + torch.Size(shape).numel(), dtype=torch.float64, device="cpu")
+    return torch.sin(count**2).reshape(shape)

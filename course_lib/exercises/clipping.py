@@ -154,7 +154,7 @@ def case(title: str, look: str, gradients: list, limit: float, about: tuple[str,
     return Case(title, look, lambda call: call(gradients=tensors, limit=limit), in_a_list, about)
 
 
-FIVE = [[0.3, -1.2], [[2.1], [0.7]], [[0.4, 1.1, -0.9]], [3.3], [[[-2.2, 0.1]]]]
+FIVE = [[0.3, -1.2], [2.1, 0.7], [0.4, 1.1, -0.9], [3.3], [-2.2, 0.1]]
 
 check = Exercise(
     reference,
@@ -176,13 +176,34 @@ check = Exercise(
             ("limit",),
         ),
         case("one tensor", "Two tensors agree: the list may have any length.", [[0.6, -2.5]], 0.7, ("length",)),
-        case("five tensors", "Two tensors agree: the list may have any length.", FIVE, 0.9, ("length", "shape")),
+        case("five tensors", "Two tensors agree: the list may have any length.", FIVE, 0.9, ("length",)),
+        case(
+            "twelve tensors",
+            "Five tensors agree: the list may have any length.",
+            [[0.1 * k - 0.7] for k in range(12)],
+            0.9,
+            ("length",),
+        ),
         case(
             "a weight and a bias",
             "Vectors agree: the norm must take in all entries, whatever the shape is.",
             [[[1.1, -2.3, 0.6], [3.1, 0.0, -1.4]], [0.1, -4.2]],
             0.5,
             ("shape", "reduction"),
+        ),
+        case(
+            "a single number and a tensor of four dimensions",
+            "Vectors and matrices agree: a tensor may have no dimension, or many.",
+            [tensor(-2.3), tensor([[[[1.1], [-0.7]]]])],
+            0.5,
+            ("shape", "reduction"),
+        ),
+        case(
+            "barely too long",
+            "Longer ones agree: from which norm on do you clip, and to which?",
+            [[6.0, 0.0], [8.0]],
+            9.9999,
+            ("comparison", "constant"),
         ),
         case(
             "exactly at the limit",

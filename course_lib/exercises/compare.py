@@ -5,6 +5,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+import numpy
 import torch
 
 # Relative, absolute. In float32 right formulas in another order differ by a few units in the last of 7 digits, more where terms cancel.
@@ -17,17 +18,26 @@ def is_number(value: Any) -> bool:
 
 
 def comparable(value: Any, expected: Any) -> Any:
-    """A tensor without its graph (a number, if a number is expected of a tensor with one element); else the value as it is."""
-    if not isinstance(value, torch.Tensor):
-        return value
-    return value.item() if is_number(expected) and value.dim() == 0 else value.detach()
+    """A tensor without its graph; its number, if a number is expected and it holds one without dimensions. Else the value as it is."""
+    if (
+        is_number(expected)
+        and isinstance(value, (torch.Tensor, numpy.ndarray))
+        and value.ndim == 0
+        and _has_numbers(value)
+    ):
+        return value.item()
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+def _has_numbers(value: torch.Tensor | numpy.ndarray) -> bool:
+    return isinstance(value, numpy.ndarray) or value.layout == torch.strided and value.device.type != "meta"
 
 
 def agree(value: Any, other: Any) -> bool:
     """Whether a value equals the other up to rounding: in type, dtype, shape and numbers, a list entry by entry. NaN equals NaN."""
     if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(value) == len(other) and all(map(agree, value, other))
-    value, other = comparable(value, other), comparable(other, other)
+    value, other = comparable(value, other), comparable(other, value)
     if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor):
         if value.dtype != other.dtype or value.shape != other.shape:
             return False
@@ -40,10 +50,12 @@ def agree(value: Any, other: Any) -> bool:
 
 
 def nearly(value: Any, expected: Any) -> bool:
-    """Whether float64 numbers agree to float32's digits only."""
+    """Whether numbers of double precision agree to float32's digits."""
     if isinstance(value, (list, tuple)):
         return len(value) == len(expected) > 0 and all(map(nearly, value, expected))
     value, expected = comparable(value, expected), comparable(expected, expected)
+    if is_number(value) and is_number(expected):
+        return math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-7)
     if not isinstance(value, torch.Tensor) or value.dtype != torch.float64:
         return False
     return torch.allclose(value, expected, rtol=1e-6, atol=1e-7)
@@ -54,11 +66,14 @@ def fault(name: str, value: Any, expected: Any) -> str | None:
     if isinstance(expected, (list, tuple)):
         return _fault_in_list(name, value, expected)
     if not isinstance(expected, torch.Tensor):
-        return None if is_number(comparable(value, expected)) else f"{name} is {kind(value)}; return a number."
+        value = comparable(value, expected)
+        return None if is_number(value) else f"{name} is {kind(value)}; return a number."
     if not isinstance(value, torch.Tensor):
         return f"{name} is {kind(value)}; return a torch tensor, made by torch's own operations (no `.numpy()`, `.item()`, `float()`)."
     if value.device != expected.device:
         return f"{name} is on the device {value.device}; keep it where the arguments are, on {expected.device}."
+    if value.layout != expected.layout:
+        return f"{name} is a {str(value.layout).removeprefix('torch.')} tensor; return a dense one, as `.to_dense()` makes it."
     if value.dtype != expected.dtype:
         return f"{name} is {value.dtype}, but the arguments are {expected.dtype}: look for a conversion or a tensor made without `dtype=`."
     if value.shape != expected.shape:
@@ -68,10 +83,9 @@ def fault(name: str, value: Any, expected: Any) -> str | None:
 
 def _fault_in_list(name: str, value: Any, expected: Sequence) -> str | None:
     if not isinstance(value, (list, tuple)):
-        got = "a tensor" if isinstance(value, torch.Tensor) else kind(value)
-        return f"{name} is {got}; return a list of {len(expected)} tensors."
+        return f"{name} is {kind(value)}; return a list of {len(expected)} tensors."
     if len(value) != len(expected):
-        return f"{name} is a list of {len(value)} tensors, expected {len(expected)}."
+        return f"{name} is a list of length {len(value)}; return one of {len(expected)} tensors."
     return next(filter(None, (fault(f"{name}[{k}]", *pair) for k, pair in enumerate(zip(value, expected)))), None)
 
 
@@ -85,11 +99,13 @@ def not_finite(name: str, value: Any, expected: Any) -> str | None:
     if value.isfinite().all() or not expected.isfinite().all():
         return None
     bad = value[~value.isfinite()].flatten()[0].item()
-    return f"{name} holds {bad}: look for a division by zero, or a root or logarithm of a negative number."
+    return f"{name} holds {bad}: look for a division by zero, a root or logarithm of a negative number, or numbers that grow without end."
 
 
 def kind(value: Any) -> str:
     """A value's type, in words, with the value itself if it is a number."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
     if type(value).__module__ == "numpy":
         return f"a numpy {type(value).__name__}"
     return f"a Python {type(value).__name__}" + (f" ({show(value)})" if is_number(value) else "")
@@ -116,7 +132,9 @@ def show_difference(name: str, value: Any, expected: Any) -> str:
     if isinstance(expected, torch.Tensor) and expected.dim() > 0:
         relative, absolute = TOLERANCE.get(expected.dtype, COARSE)
         excess = (value - expected).abs() / (absolute + relative * expected.abs())
-        place = torch.unravel_index(excess.nan_to_num(torch.inf).argmax(), expected.shape)
+        place = numpy.unravel_index(
+            int(excess.nan_to_num(torch.inf).argmax()), expected.shape
+        )  # torch's imports sympy: 3 s
         name, value, expected = f"{name}[{', '.join(str(int(i)) for i in place)}]", value[place], expected[place]
     digits = next((d for d in (4, 7, 10) if show(value, d) != show(expected, d)), 17)
     return f"{name} is {show(value, digits)}, expected {show(expected, digits)}"

@@ -189,9 +189,9 @@ def fixed_rate(t, *, lr=0.1, T_0=10, T_mult=2, floor=0.0):
 USUAL = {"lr": 0.1, "T_0": 10, "T_mult": 2, "floor": 0.0}
 
 
-def _steps(title: str, look: str, steps, **other) -> Case:
+def _steps(title: str, look: str, steps, about=(), **other) -> Case:
     """A call for each of the steps."""
-    return Case(title, look, lambda call: [call(t=t, **(USUAL | other)) for t in steps])
+    return Case(title, look, lambda call: [call(t=t, **(USUAL | other)) for t in steps], about=about)
 
 
 check = Exercise(
@@ -199,15 +199,20 @@ check = Exercise(
     returns=("rate",),
     cases=[
         once("before the first step", "", t=0, **USUAL),
-        once("half of the first cycle", "The start agrees: look at the angle.", t=5, **USUAL),
-        once("the last step of the first cycle", "The middle agrees: look at the angle.", t=9, **USUAL),
-        once("the first restart", "The first cycle agrees: look at what happens at t = T_0.", t=10, **USUAL),
-        _steps("the second cycle", "Look at how long the second cycle is.", range(11, 30)),
-        _steps("two more cycles", "Two cycles agree: look at how the length grows.", range(30, 150)),
-        _steps("cycles of one length", "Here T_mult is 1, so that nothing grows. A division by T_mult − 1 fails.", range(20), T_0=4, T_mult=1),
-        _steps("a floor", "Look at the height of the wave.", range(0, 40), floor=0.01),
-        _steps("another rate", "Look for a number where an argument's name should stand.", range(0, 40, 3), lr=0.4, T_0=7),
-        _steps("every step of six cycles", "Short runs agree: look at the steps where a cycle begins.", range(400), T_0=1, T_mult=3),
+        once("half of the first cycle", "The start agrees: look at the wave, its angle, and the length of the first cycle.", t=5, **USUAL, about=("wave", "t", "length", "T_0")),
+        once("the last step of the first cycle", "The middle agrees: look at the angle.", t=9, **USUAL, about=("wave", "t", "length")),
+        once("the first restart", "The first cycle agrees: look at what happens at t = T_0.", t=10, **USUAL, about=("t", "comparison")),
+        _steps("the second cycle", "Look at how long the second cycle is.", range(11, 30), about=("length",)),
+        _steps("two more cycles", "Two cycles agree: look at how the length grows, and at what is taken off t.", (*range(30, 73), 100, 149), about=("length",)),
+        _steps("another rate", "Look for a number where `lr` should stand.", range(0, 40, 3), lr=0.4, about=("lr",)),
+        _steps("another first cycle", "Look for a number where `T_0` should stand.", (*range(0, 50, 3), 7, 20, 21, 48, 49), T_0=7, about=("T_0",)),
+        _steps("cycles that grow threefold", "Look for a number where `T_mult` should stand, and at how the length grows.", (*range(7, 43, 3), 10, 39, 129, 130), T_mult=3, about=("T_mult",)),
+        _steps("a floor", "Look at the height of the wave.", range(0, 40, 3), floor=0.013, about=("floor",)),
+        _steps("all of them changed", "Each one by itself agrees: look at where two of them meet.", (*range(20), 51, 52, 53, 100), lr=0.37, T_0=4, T_mult=3, floor=0.07, about=("lr", "T_0", "T_mult", "floor")),
+        _steps("cycles of one length", "Here T_mult is 1, so that nothing grows. A division by T_mult − 1 fails.", range(14), T_0=4, T_mult=1, about=("T_mult",)),
+        _steps("the steps around the beginnings of six cycles", "Short runs agree: look at the steps where a cycle begins.", (*range(15), 39, 40, 41, 120, 121, 122, 363, 364, 365), T_0=1, T_mult=3, about=("comparison", "t")),
+        _steps("steps in any order", "In order all agrees: look for something that is kept between calls. The rate depends on t alone.", (75, 3, 10, 0, 29, 30, 3), about=("memory",)),
+        Case("nothing given but t", "Each argument was right when it was given: the defaults in the first line are 0.1, 10, 2 and 0.", lambda call: [call(t=t) for t in (0, 5, 10, 20, 31)], about=("signature",)),
     ],
     mistakes=[
         counts_from_one, one_step_late, never_grows, divides_by_the_first_length, speeds_up, never_restarts,

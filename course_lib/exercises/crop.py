@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 
 
@@ -133,13 +133,17 @@ def share_of_the_patch(images, boxes, u, v, *, size):
 
 def _pictures(N: int, H: int, W: int) -> torch.Tensor:
     """Images whose every pixel has a value of its own."""
-    return (torch.arange(N * 2 * H * W, dtype=torch.float64) / (N * 2 * H * W)).reshape(N, 2, H, W)
+    return (torch.arange(N * 2 * H * W, dtype=torch.float64, device="cpu") / (N * 2 * H * W)).reshape(N, 2, H, W)
 
 
-def _case(title: str, look: str, shape: tuple[int, int, int], boxes, u, v, size: int, dtype=torch.float64):
-    given = {"boxes": boxes, "u": u, "v": v}
-    tensors = {name: tensor(x, dtype) for name, x in given.items()}
-    return once(title, look, images=_pictures(*shape).to(dtype), **tensors, size=size)
+def _given(shape: tuple[int, int, int], boxes, u, v, size: int, images=None, dtype=torch.float64) -> dict:
+    tensors = {name: tensor(x, dtype) for name, x in {"boxes": boxes, "u": u, "v": v}.items()}
+    return {"images": (_pictures(*shape) if images is None else images).to(dtype), **tensors, "size": size}
+
+
+def _around(*boxes) -> list[dict]:
+    """One call for each of the boxes: the patch goes from row 2 to 6 and from column 3 to 7."""
+    return [_given((1, 8, 9), [box], [0.5], [0.6], 4) for box in boxes]
 
 
 BOXES = [[2.0, 1.0, 6.0, 4.0], [0.0, 0.0, 3.0, 2.0], [4.5, 2.0, 8.0, 5.5]]
@@ -147,18 +151,95 @@ check = Exercise(
     crop,
     returns=("patches", "boxes", "left"),
     cases=[
-        _case("the patch at the top left", "Nothing moves here: look at the slices.", (1, 8, 8), [[1.0, 2.0, 3.0, 5.0]], [0.0], [0.0], 6),
-        _case("further down", "The first place agrees: look at how the draw becomes a place.", (1, 8, 8), [[3.0, 3.0, 6.0, 7.0]], [0.5], [0.1], 5),
-        _case("the last place", "Look at the largest draw, nearly 1.", (1, 7, 7), [[3.0, 3.0, 7.0, 6.0]], [0.99], [0.99], 4),
-        _case("a wide image", "Square images agree: look for height and width exchanged.", (1, 6, 9), [[4.0, 1.0, 6.0, 3.0]], [0.3], [0.7], 4),
-        _case("the box crosses the border", "Boxes inside agree: look at the border of the patch.", (1, 8, 8), [[0.0, 1.0, 5.0, 7.5]], [0.4], [0.7], 5),
-        _case("nothing of the box is left", "Look at what is cut off on both sides.", (1, 8, 8), [[6.0, 6.0, 8.0, 7.0]], [0.0], [0.0], 4),
-        _case("three images, three places", "One image agrees: each has its own place.", (3, 6, 9), BOXES, [0.1, 0.9, 0.5], [0.4, 0.0, 0.8], 4),
-        _case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", (2, 8, 8), BOXES[:2], [0.6, 0.2], [0.3, 0.7], 5, torch.float32),
+        once("the patch at the top left", "", **_given((1, 8, 8), [[1.1, 2.0, 3.0, 5.3]], [0.0], [0.0], 6)),
+        several(
+            "the box crosses the right or the lower border",
+            "A box inside agrees: look at the numbers at which it is cut off, and at those that make the two areas and their ratio.",
+            _given((1, 8, 8), [[1.1, 2.0, 7.3, 5.3]], [0.0], [0.0], 6),
+            _given((1, 8, 8), [[1.1, 2.0, 3.0, 7.6]], [0.0], [0.0], 6),
+            about=("box", "area", "inside", "constant", "clamp"),
+        ),
+        several(
+            "further down, further right",
+            "The first place agrees: look at how a draw becomes a place, and at where the box's numbers are counted from.",
+            _given((1, 8, 8), [[1.0, 3.2, 3.1, 6.7]], [0.7], [0.0], 5),
+            _given((1, 8, 8), [[3.2, 0.4, 6.7, 3.1]], [0.0], [0.7], 5),
+            about=("u", "v", "H", "W", "top", "left", "rows", "columns", "corner"),
+        ),
+        once(
+            "the last place",
+            "Look at the largest draw, nearly 1: at how many places does the patch fit?",
+            about=("H", "W"),
+            **_given((1, 7, 7), [[3.0, 3.0, 7.0, 6.0]], [0.99], [0.99], 4),
+        ),
+        several(
+            "a wide image, a high one",
+            "Square images agree: look for height and width exchanged.",
+            _given((1, 6, 9), [[4.0, 1.0, 6.0, 3.0]], [0.3], [0.7], 4),
+            _given((1, 9, 6), [[1.0, 3.0, 2.0, 5.0]], [0.55], [0.4], 4),
+            about=("H", "W"),
+        ),
+        once(
+            "draws that come to whole numbers",
+            "Other draws agree. Half of 4 places is place number 2: the fraction is cut off, and there is none.",
+            about=("comparison", "constant"),
+            **_given((1, 8, 8), [[3.0, 3.0, 5.0, 5.5]], [0.5], [0.25], 5),
+        ),
+        several(
+            "the box crosses one border, or all four",
+            "Boxes inside agree here: look at each of the patch's borders by itself.",
+            *_around(
+                [1.0, 3.0, 5.5, 5.0],
+                [4.0, 0.5, 6.0, 5.0],
+                [4.0, 3.0, 8.5, 5.0],
+                [4.0, 3.0, 6.0, 7.5],
+                [2.0, 1.0, 8.0, 8.0],
+            ),
+            about=("clamp", "size", "constant", "box"),
+        ),
+        several(
+            "nothing of the box is left",
+            "The box lies outside, so that its area in the patch is 0: look at what is cut off, on both sides of it.",
+            *_around([7.5, 6.5, 9.0, 8.0], [0.0, 0.0, 2.0, 1.0], [7.5, 3.0, 9.0, 5.0], [4.0, 0.0, 6.0, 1.5]),
+            about=("clamp",),
+        ),
+        once(
+            "three images, three places",
+            "One image agrees: each has its own place.",
+            about=("zip", "stack"),
+            **_given((3, 6, 9), BOXES, [0.1, 0.9, 0.5], [0.4, 0.0, 0.8], 4),
+        ),
+        several(
+            "a patch of one pixel, and one as large as the image",
+            "Other sizes agree: how many places are there now?",
+            _given((2, 4, 5), [[1.0, 0.0, 4.0, 2.5], [0.0, 1.0, 5.0, 4.0]], [0.3, 0.8], [0.7, 0.2], 1),
+            _given((2, 4, 4), [[1.0, 0.0, 3.5, 2.5], [0.0, 1.0, 4.0, 4.0]], [0.3, 0.9], [0.7, 0.2], 4),
+            about=("size",),
+        ),
+        once(
+            "images after standardizing",
+            "Colors from 0 to 1 agree. Here pixels lie on both sides of 0, and a crop leaves them as they are.",
+            about=("images",),
+            **_given((2, 8, 8), BOXES[:2], [0.6, 0.2], [0.3, 0.7], 5, images=3 * _pictures(2, 8, 8) - 1.7),
+        ),
+        once(
+            "float32 stays float32",
+            "float64 agrees: look for a tensor made in another precision.",
+            about=("float32",),
+            **_given((2, 8, 8), BOXES[:2], [0.6, 0.2], [0.3, 0.7], 5, dtype=torch.float32),
+        ),
     ],
     mistakes=[
-        misses_the_last_place, rounds_the_place, exchanged_draws, boxes_not_moved, boxes_moved_the_wrong_way, exchanged_corners,
-        not_cut_off, cut_off_one_pixel_early, one_place_for_all, share_of_the_patch,
+        misses_the_last_place,
+        rounds_the_place,
+        exchanged_draws,
+        boxes_not_moved,
+        boxes_moved_the_wrong_way,
+        exchanged_corners,
+        not_cut_off,
+        cut_off_one_pixel_early,
+        one_place_for_all,
+        share_of_the_patch,
     ],
     source="slices by hand",
-)  # fmt: skip
+)

@@ -3,16 +3,19 @@
 Every observation is true of the run. All but one are true of another suspect's runs as well: only one is a proof.
 """
 
+import inspect
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from string import ascii_uppercase
 from typing import Any
 
-from course_lib.exercises.compare import show
+from course_lib.exercises.compare import kind
 from course_lib.exercises.exercise import WIDTH, Verdict
-from course_lib.exercises.form import name_of
+from course_lib.exercises.form import name_of, no_function
 from course_lib.exercises.sandbox import limited, undisturbed
+from course_lib.exercises.trial import Problem, exception_sentence, late, where
 from course_lib.experiments.studies.faults import Run
 
 SECONDS = 5.0  # for the reader's function
@@ -87,17 +90,12 @@ class Diagnosis:
 
     def judge(self, fn: Callable) -> Verdict:
         """The verdict on a function, without printing it. `mistake` is the letter or the number that is wrong."""
-        if not callable(fn):
-            return Verdict(
-                False, f"✗ This check takes your function itself, its name without parentheses after it; it got {fn!r}."
-            )
+        if reason := no_function(fn) or _wants_arguments(fn):
+            return Verdict(False, f"✗ {self.name}: {reason}")
         try:
             returned = _call(fn)
-        except Exception as error:
-            return Verdict(
-                False,
-                f"✗ {name_of(fn)} raises {type(error).__name__}: {str(error).rstrip('.')}. It takes nothing and returns a letter and a number.",
-            )
+        except Problem as problem:
+            return Verdict(False, f"✗ {problem} The function takes nothing and returns a letter and a number.")
         if returned is ...:
             return Verdict(
                 False,
@@ -113,17 +111,23 @@ class Diagnosis:
 
     def _parts(self, returned) -> tuple[str, int, str | None]:
         """The letter, the number, and what is wrong with their form."""
+        if returned is None:
+            return "", 0, "Your function returns None: does each way through it end with `return`?"
         if not isinstance(returned, (tuple, list)) or len(returned) != 2:
-            return "", 0, f"Your function returns {show(returned)}."
+            return "", 0, f"Your function returns {_shown(returned)}."
         letter, number = returned
         if letter is ... or number is ...:
             return "", 0, "One of the two is still `...`."
-        letter = letter.upper() if isinstance(letter, str) else letter
+        letter = letter.strip().upper() if isinstance(letter, str) else letter
         if not isinstance(letter, str) or letter not in self.suspects:
-            return "", 0, f"There is no suspect {letter!r}: they are {', '.join(self.suspects)}."
-        if isinstance(number, bool) or not isinstance(number, int) or number not in self.observations:
-            return "", 0, f"There is no observation {number!r}: they are {', '.join(map(str, self.observations))}."
-        return letter, number, None
+            return "", 0, f"There is no suspect {_shown(letter)}: they are {', '.join(self.suspects)}."
+        if not isinstance(number, Integral) or isinstance(number, bool) or int(number) not in self.observations:
+            return (
+                "",
+                0,
+                f"There is no observation {_shown(number)}: they are {', '.join(map(str, self.observations))}.",
+            )
+        return letter, int(number), None
 
     def _verdict(self, letter: str, number: int) -> Verdict:
         suspect, observation = self.suspects[letter], self.observations[number]
@@ -140,20 +144,37 @@ class Diagnosis:
         return Verdict(True, f"✓ {self.name}: the culprit is named, and the observation proves it.")
 
 
+def _wants_arguments(fn: Callable) -> str | None:
+    try:
+        inspect.signature(fn).bind()
+    except TypeError:
+        return f"{name_of(fn)} needs an argument, and is called with none. Write its first line with () again."
+    except ValueError:  # a builtin without a signature: calling it will tell
+        return None
+    return None
+
+
+def _shown(value: Any) -> str:
+    """A text or a plain number as one would write it, of anything else its type."""
+    if isinstance(value, (str, int, float, tuple, list)):
+        return textwrap.shorten(repr(value), 60, placeholder=" …")
+    return kind(value)
+
+
 def _call(fn: Callable):
-    """What the reader's function returns; TimeoutError if it does not end."""
+    """What the reader's function returns; a Problem if it raises, or does not end."""
     returned, raised = [], []
 
     def work() -> None:
         try:
             returned.append(fn())
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raised.append(error)
 
     with undisturbed():
-        place = limited(work, SECONDS)
+        place = limited(work, lambda: SECONDS)
     if place is not None:
-        raise TimeoutError(f"it did not end within {SECONDS:g} seconds.")
+        raise Problem(late(fn, SECONDS, where(fn, place)))
     if raised:
-        raise raised[0]
+        raise Problem(exception_sentence(fn, raised[0])) from None
     return returned[0]

@@ -4,7 +4,7 @@ from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import gradient_descent as reference
 
-# Case 1, where most mistakes show, has w = 2, g = 3, t = 1, lr = 0.5, so w moves by -1.5.
+# Case 1, where most mistakes show, has w = 2.1, g = 3.3, t = 1, lr = 0.5, so w moves by -1.65.
 
 
 @mistake(
@@ -111,7 +111,7 @@ def one_sum_for_all(w, g, t, *, lr=0.1):
 check = Exercise(
     reference,
     returns=("w",),
-    cases=rule_cases(reference, usual={"lr": 0.5}, other={"lr": 0.2}),
+    cases=rule_cases(reference, usual={"lr": 0.5}, other={"lr": 0.2137}),
     mistakes=[
         ascends,
         no_rate,

@@ -2,7 +2,7 @@
 
 import math
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.initialization import kaiming_normal, leaky_gain
 
@@ -129,7 +129,7 @@ def slope_subtracted(z, *, slope=0.0):
 def draws(*shape):
     """Numbers around 0, no two alike, in this shape."""
     count = math.prod(shape)
-    return ((tensor(list(range(count))) - count / 3) / 4).reshape(shape)
+    return ((tensor(list(range(count))) - count / 3) / 4.1 + 0.03).reshape(shape)
 
 
 check = Exercise(
@@ -137,25 +137,61 @@ check = Exercise(
     returns=("weights",),
     cases=[
         once("8 inputs, 3 outputs, ReLU", "", z=draws(3, 8), slope=0.0),
-        once("5 inputs, 20 outputs, ReLU", "One shape agrees: look at which fan enters.", z=draws(20, 5), slope=0.0),
-        once("a leaky ReLU", "ReLU agrees: look at where the slope enters.", z=draws(3, 8), slope=0.5),
+        once(
+            "5 inputs, 20 outputs, ReLU",
+            "One shape agrees: look at which fan enters.",
+            z=draws(20, 5),
+            slope=0.0,
+            about=("fan_in", "inputs", "outputs"),
+        ),
+        once(
+            "a leaky ReLU", "ReLU agrees: look at where the slope enters.", z=draws(3, 8), slope=0.3, about=("slope",)
+        ),
+        several(
+            "other slopes",
+            "One slope agrees: look at how its square enters. A slope of 1 takes nothing away, one below 0 as much as one above.",
+            *({"z": draws(3, 8), "slope": slope} for slope in (1.0, -0.4, 2.3, 0.01)),
+            about=("slope",),
+        ),
         once(
             "a convolution over one dimension",
             "Linear layers agree: look at what a kernel adds to fan_in.",
             z=draws(2, 4, 3),
             slope=0.0,
+            about=("kernel",),
         ),
         once(
             "a convolution over two dimensions",
             "One dimension of the kernel agrees: look for one that is left out.",
             z=draws(2, 4, 3, 2),
             slope=0.1,
+            about=("kernel",),
+        ),
+        once(
+            "a convolution over three dimensions",
+            "Two dimensions of the kernel agree: it may have any number of them.",
+            z=draws(2, 3, 3, 2, 4),
+            slope=0.0,
+            about=("kernel",),
+        ),
+        several(
+            "dimensions of 1",
+            "Larger weights agree: one input, one output and a kernel of one position are counted like any others.",
+            *({"z": draws(*shape), "slope": 0.0} for shape in ((1, 1), (1, 7), (5, 1), (3, 2, 1, 1), (1, 4, 3))),
+            about=("inputs", "outputs", "kernel"),
         ),
         once(
             "float32 stays float32",
             "float64 agrees: look for a tensor made in another precision.",
             z=draws(4, 6).float(),
             slope=0.2,
+            about=("float32",),
+        ),
+        once(
+            "no slope given",
+            "A slope that is given agrees: it is 0 where none is.",
+            z=draws(3, 5),
+            about=("signature",),
         ),
     ],
     mistakes=[

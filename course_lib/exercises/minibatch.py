@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.func import grad
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.objective import least_squares, logistic_loss
 
@@ -162,48 +161,41 @@ class MeanGradient:
             raise MemoryError(
                 f"slope got {len(x)} inputs and {len(y)} targets; it needs as many of one as of the other, from 1 to size = {self.most}"
             )
-        return grad(self.loss)(w, x, y)
+        with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+            here = w.detach().clone().requires_grad_()
+            return torch.autograd.grad(self.loss(here, x.clone(), y.clone()), here)[0]
 
     def __str__(self) -> str:
         return f"the mean gradient of {self.loss.__name__}"
 
 
-X = tensor([[1.0, 0.5], [1.0, -1.0], [1.0, 2.0], [1.0, 1.5], [1.0, -2.0], [1.0, 0.0], [1.0, 3.0]])
-Y = tensor([1.0, 0.5, 4.0, -1.0, 2.0, 0.0, 5.0])
+X = tensor([[1.1, -0.6], [-0.9, 1.3], [1.2, 2.1], [1.1, 1.7], [0.8, -2.2], [1.1, 0.0], [-1.3, 3.1]])
+Y = tensor([1.1, -0.6, 4.2, -1.3, 2.1, 0.0, 5.2])
 CLASSES = tensor([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
-W = tensor([0.5, -1.0])
+W = tensor([0.6, -1.1])
+WIDE = torch.cat([X, X.roll(1, 0)[:, :1] - 0.3], 1)
 
 
-def _case(title: str, look: str, N: int, size: int, loss=least_squares, w=W, y=Y):
-    return once(title, look, slope=MeanGradient(loss, size), w=w, x=X[:N].to(w), y=y[:N].to(w), size=size)
+def _call(N: int, size: int, loss=least_squares, w=W, x=X, y=Y) -> dict:
+    """The arguments of a call with the first N examples."""
+    return {"slope": MeanGradient(loss, size), "w": w, "x": x[:N].to(w), "y": y[:N].to(w), "size": size}
 
 
 check = Exercise(
     accumulate,
     returns=("g",),
     cases=[
-        _case(
-            "one micro-batch holds all", "Nothing is to be accumulated here: the result is the one mean gradient.", 3, 3
-        ),
-        _case("two of equal size", "One micro-batch agrees: look at how the second one enters.", 4, 2),
-        _case("three of equal size", "Two agree: look at what happens to the first one when the third comes.", 6, 2),
-        _case("the last one is smaller", "Equal ones agree: look at the weight of a micro-batch.", 5, 3),
-        _case(
-            "one example left over",
-            "Look at how many micro-batches you make, and at the weight of the last one.",
-            7,
-            3,
-            logistic_loss,
-            y=CLASSES,
-        ),
-        _case("one example at a time", "Look for something that needs a micro-batch of more than one.", 7, 1),
-        _case(
-            "float32 stays float32",
-            "float64 agrees: look for a tensor made in another precision than that of w.",
-            7,
-            4,
-            w=W.float(),
-        ),
+        once("one micro-batch holds all", "", **_call(3, 3)),
+        once("two of equal size", "One micro-batch agrees: look at how the second one enters.", **_call(4, 2), about=("total", "ys")),
+        once("three of equal size", "Two agree: look at what happens to the first one when the third comes.", **_call(6, 2), about=("total",)),
+        once("the last one is smaller", "Equal ones agree: look at the weight of a micro-batch.", **_call(5, 3), about=("len", "ys", "size")),
+        once("one example left over", "Look at how many micro-batches you make, and at the weight of the last one.", **_call(7, 3), about=("len", "size")),
+        once("one example at a time", "Look for something that needs a micro-batch of more than one.", **_call(7, 1), about=("shape",)),
+        once("room for more than all", "Here `size` is larger than the number of examples, and one micro-batch holds them all: look at what you divide by.", **_call(5, 8), about=("size", "len")),
+        several("a single example", "More examples agree: look for something that needs two of them.", _call(1, 1), _call(1, 3), about=("shape",)),
+        several("one parameter, and three", "Two parameters agree: look for their number written down.", _call(5, 2, w=tensor([-0.7]), x=X[:, 1:]), _call(5, 2, w=tensor([0.6, -1.1, 0.3]), x=WIDE), about=("constant", "shape")),
+        once("another loss", "The gradient of a straight line's loss agrees: use `slope` alone, at the w that came in.", **_call(7, 3, logistic_loss, y=CLASSES), about=("slope", "w")),
+        once("float32 stays float32", "float64 agrees: look for a tensor made in another precision than that of w.", **_call(7, 4, w=W.float()), about=("float32",)),
     ],
     mistakes=[
         sum_of_means,
@@ -221,4 +213,4 @@ check = Exercise(
         steps_on_the_way,
     ],
     source="the gradient over all examples",
-)
+)  # fmt: skip

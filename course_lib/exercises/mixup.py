@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.augmentation import mixup
 
@@ -75,27 +75,90 @@ def images_not_permuted(images, labels, order, weight):
     return blend(images, order, weight, images), blend(labels, order, weight)
 
 
-def _case(title: str, look: str, order, weight, dtype=torch.float64):
+def _images(N: int, C: int, H: int, W: int) -> torch.Tensor:
+    """Colors between 0 and 1, without a pattern."""
+    return torch.arange(N * C * H * W, dtype=torch.float64, device="cpu").add(1).sin().abs().reshape(N, C, H, W)
+
+
+def _soft(N: int, classes: int) -> torch.Tensor:
+    """Labels that are in doubt: probabilities, each row another one."""
+    return torch.arange(N * classes, dtype=torch.float64, device="cpu").mul(1.7).cos().reshape(N, classes).softmax(1)
+
+
+def _given(order, weight, images=None, labels=None, dtype=torch.float64) -> dict:
     N = len(order)
-    images = (torch.arange(N * 2 * 3 * 4, dtype=dtype) / 24).sin().abs().reshape(N, 2, 3, 4)
-    labels = torch.eye(5, dtype=dtype)[:N]
-    return once(
-        title, look, images=images, labels=labels, order=torch.tensor(order, device="cpu"), weight=tensor(weight, dtype)
-    )
+    images = _images(N, 2, 3, 4) if images is None else images
+    labels = torch.eye(5, dtype=torch.float64, device="cpu")[:N] if labels is None else labels
+    order = torch.tensor(order, device="cpu")
+    return {"images": images.to(dtype), "labels": labels.to(dtype), "order": order, "weight": tensor(weight, dtype)}
 
 
 check = Exercise(
     mixup,
     returns=("images", "labels"),
     cases=[
-        _case("two images, equal shares", "Each is half of the one and half of the other.", [1, 0], [0.5, 0.5]),
-        _case("two images, 3 to 1", "Equal shares agree: look at which one has the larger.", [1, 0], [0.75, 0.75]),
-        _case("four images in a ring", "Pairs agree: look at who meets whom.", [1, 2, 3, 0], [0.6, 0.6, 0.6, 0.6]),
-        _case("each with its own weight", "One weight agrees: look at its shape.", [2, 0, 3, 1], [0.9, 0.2, 0.55, 1.0]),
-        _case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", [1, 2, 0], [0.3, 0.8, 0.6], torch.float32),
+        once("two images, equal shares", "", **_given([1, 0], [0.5, 0.5])),
+        once(
+            "two images, 7 to 3",
+            "Equal shares agree: look at which one has the larger.",
+            about=("w", "weight"),
+            **_given([1, 0], [0.7, 0.7]),
+        ),
+        once(
+            "four images in a ring",
+            "Pairs agree: look at who meets whom.",
+            about=("order",),
+            **_given([1, 2, 3, 0], [0.6, 0.6, 0.6, 0.6]),
+        ),
+        once(
+            "each with its own weight",
+            "One weight for all agrees: look at its shape.",
+            about=("weight", "shape"),
+            **_given([2, 0, 3, 1], [0.9, 0.2, 0.55, 0.35]),
+        ),
+        once(
+            "weights 0 and 1, and an image that meets itself",
+            "Weights in between agree. What stays of an image of weight 0, and of one of weight 1?",
+            about=("comparison", "zero"),
+            **_given([2, 1, 3, 0], [0.0, 0.4, 1.0, 0.8]),
+        ),
+        once(
+            "labels that are in doubt already",
+            "Labels of one class agree. These are probabilities before the mix: blend each entry, with no look for the largest.",
+            about=("labels",),
+            **_given([1, 2, 0], [0.8, 0.3, 0.6], labels=_soft(3, 4)),
+        ),
+        once(
+            "images after standardizing",
+            "Colors from 0 to 1 agree. Here pixels lie on both sides of 0, and mix in the same way: look for `abs` or `clamp`.",
+            about=("abs", "images"),
+            **_given([1, 2, 0], [0.3, 0.8, 0.55], images=3 * (_images(3, 2, 3, 4) - 0.45)),
+        ),
+        several(
+            "one image, many images, and all sizes alike",
+            "Batches of 2 to 4 agree: look for a size that is written as a number, or that is taken from the wrong dimension.",
+            _given([0], [0.35], images=_images(1, 1, 2, 1), labels=_soft(1, 2)),
+            _given([2, 0, 1], [0.35, 0.9, 0.15], images=_images(3, 3, 3, 3), labels=_soft(3, 3)),
+            _given(
+                [*range(3, 12), 0, 1, 2], [k / 13 for k in range(12)], images=_images(12, 3, 1, 5), labels=_soft(12, 2)
+            ),
+            about=("constant", "shape"),
+        ),
+        once(
+            "float32 stays float32",
+            "float64 agrees: look for a tensor made in another precision.",
+            about=("float32",),
+            **_given([1, 2, 0], [0.3, 0.8, 0.6], dtype=torch.float32),
+        ),
     ],
     mistakes=[
-        labels_not_mixed, exchanged_label_weights, exchanged_weights, inverse_order, one_weight_for_all, larger_share_alone, images_not_permuted,
+        labels_not_mixed,
+        exchanged_label_weights,
+        exchanged_weights,
+        inverse_order,
+        one_weight_for_all,
+        larger_share_alone,
+        images_not_permuted,
     ],
     source="course_lib's mixup",
-)  # fmt: skip
+)

@@ -6,7 +6,7 @@ from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import momentum as reference
 
-# Case 1, where most mistakes show, has w = 2, g = 3, t = 1, lr = 0.5, momentum = 0.9, so delta is 0.3 and w moves by -0.15.
+# Case 1, where most mistakes show, has w = 2.1, g = 3.3, t = 1, lr = 0.5, momentum = 0.9, so delta is 0.33 and w moves by -0.165.
 
 
 @mistake(
@@ -197,7 +197,7 @@ def one_delta_for_all(w, g, t, delta=0.0, *, lr=0.1, momentum=0.9):
 check = Exercise(
     reference,
     returns=("w", "delta"),
-    cases=rule_cases(reference, usual={"lr": 0.5, "momentum": 0.9}, other={"lr": 0.2, "momentum": 0.5}),
+    cases=rule_cases(reference, usual={"lr": 0.5, "momentum": 0.9}, other={"lr": 0.2137, "momentum": 0.5371}),
     mistakes=[
         no_factor,
         ascends,

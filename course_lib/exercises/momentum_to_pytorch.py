@@ -64,19 +64,51 @@ def momentum_changed(lr, momentum):
     return lr, 1 - momentum
 
 
+memory = "Look for a number that should depend on momentum."
+
 check = Exercise(
     to_pytorch,
     returns=("lr", "momentum"),
     cases=[
-        once("the usual decay", "", lr=0.2, momentum=0.9),
+        once("the usual decay", "", lr=0.23, momentum=0.9),
         once(
             "no momentum",
             "Without momentum both are plain gradient descent: the rate is the same.",
-            lr=0.2,
+            lr=0.23,
             momentum=0.0,
+            about=("constant", "order", "zero"),
         ),
-        once("a shorter memory", "Look for a number that should depend on momentum.", lr=0.1, momentum=0.75),
-        once("a long memory", "Look for a number that should depend on momentum.", lr=1.0, momentum=0.99),
+        once("a shorter memory", memory, lr=0.1, momentum=0.75, about=("constant", "momentum")),
+        once("a long memory", memory, lr=1.0, momentum=0.99, about=("constant", "momentum")),
+        once(
+            "numbers of many digits",
+            "Round numbers agree: look for a rounding, and for numbers that stand in your code.",
+            lr=0.0031716,
+            momentum=0.93725,
+            about=("call", "constant"),
+        ),
+        once(
+            "a very long memory",
+            "Shorter memories agree: look for a limit of momentum.",
+            lr=0.7,
+            momentum=0.99987,
+            about=("constant",),
+        ),
+        once(
+            "a tiny rate",
+            "Larger rates agree: look for a limit of the rate, or a small number added to it.",
+            lr=3.1e-9,
+            momentum=0.9,
+            about=("constant",),
+        ),
+        once(
+            "a huge rate",
+            "Smaller rates agree: look for a limit of the rate.",
+            lr=730.0,
+            momentum=0.95,
+            about=("constant",),
+        ),
+        once("a rate of 0", "Is something divided by the rate, or replaced where it is 0?", lr=0.0, momentum=0.9),
     ],
     mistakes=[unchanged, other_way, other_decay, scaled_by_momentum, fixed_factor, exchanged, momentum_changed],
     source="torch.optim.SGD",

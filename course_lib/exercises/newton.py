@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 
 
@@ -82,60 +82,100 @@ def step_alone(w, g, H, *, lr=1.0, damping=0.0):
     return lr * torch.linalg.solve(H + damping * torch.eye(len(w), dtype=w.dtype), g)
 
 
-CURVED = tensor([[3.0, 1.0], [1.0, 2.0]])
-SADDLE = tensor([[1.0, 0.5], [0.5, -2.0]])
-THREE = tensor([[4.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 2.0]])
+CURVED = tensor([[3.1, 1.2], [1.2, 2.3]])
+SADDLE = tensor([[-2.2, -0.6], [-0.6, 1.1]])
+THREE = tensor([[4.1, 1.2, 0.6], [1.2, 3.3, -1.1], [0.6, -1.1, 2.2]])
+FIVE = tensor([[0.9 ** abs(i - j) * (-1) ** (i * j) + 3.7 * (i == j) for i in range(5)] for j in range(5)])
+TWO = {"w": tensor([1.1, -2.3]), "g": tensor([2.2, -1.3]), "H": CURVED}
 
 check = Exercise(
     newton_step,
     returns=("w",),
     cases=[
-        once(
-            "one parameter",
-            "With one parameter H is the curvature: the step is the slope divided by it.",
-            w=tensor([2.0]),
-            g=tensor([6.0]),
-            H=tensor([[4.0]]),
-        ),
+        once("one parameter", "", w=tensor([-2.1]), g=tensor([-6.3]), H=tensor([[4.4]]), lr=1.0, damping=0.0),
         once(
             "two parameters",
             "One parameter agrees: look at how you divide by a matrix.",
-            w=tensor([1.0, -2.0]),
-            g=tensor([2.0, -1.0]),
-            H=CURVED,
+            **TWO,
+            lr=1.0,
+            damping=0.0,
+            about=("H", "A"),
+        ),
+        once(
+            "beside a saddle",
+            "H has a negative curvature here, and the step goes as the formula says: look for an absolute value, a root, or a "
+            "factorization that needs positive curvatures.",
+            w=tensor([0.6, 0.3]),
+            g=tensor([1.1, -0.6]),
+            H=SADDLE,
+            lr=1.0,
+            damping=0.0,
+            about=("abs",),
         ),
         once(
             "with damping",
             "Without damping all agrees: look at H + μI.",
-            w=tensor([1.0, -2.0]),
-            g=tensor([2.0, -1.0]),
-            H=CURVED,
-            damping=0.5,
+            **TWO,
+            lr=1.0,
+            damping=0.6,
+            about=("damping",),
         ),
         once(
             "a smaller rate",
             "A full step agrees: look for the argument `lr`.",
-            w=tensor([1.0, -2.0]),
-            g=tensor([2.0, -1.0]),
+            **TWO,
+            lr=0.3,
+            damping=0.0,
+            about=("lr",),
+        ),
+        once(
+            "a smaller rate and damping",
+            "Each by itself agrees: look at where the two meet. The rate multiplies the damped step.",
+            **TWO,
+            lr=0.3,
+            damping=1.7,
+            about=("lr", "damping"),
+        ),
+        several(
+            "more parameters",
+            "Two parameters agree: look for their number, or an index, that is written down.",
+            {"w": tensor([1.1, 0.0, -1.2]), "g": tensor([1.3, 2.1, -3.1]), "H": THREE, "lr": 1.0, "damping": 0.3},
+            {"w": FIVE[0], "g": FIVE[3] - 0.4, "H": FIVE, "lr": 1.0, "damping": 0.3},
+            about=("constant",),
+        ),
+        once(
+            "a slope of 0",
+            "Where the gradient is 0, w stays as it is.",
+            w=TWO["w"],
+            g=0 * TWO["g"],
             H=CURVED,
-            lr=0.25,
+            lr=0.7,
+            damping=0.2,
+            about=("g",),
         ),
         once(
-            "beside a saddle",
-            "H has a negative curvature here, and the step goes as the formula says: look for an absolute value or a root.",
-            w=tensor([0.5, 0.3]),
-            g=tensor([1.0, -0.5]),
-            H=SADDLE,
-            damping=0.25,
+            "no curvature at all",
+            "H is 0 here, and the damping alone is left: the step is g / μ. Solve with H + μI, never with H.",
+            w=TWO["w"],
+            g=TWO["g"],
+            H=0 * CURVED,
+            lr=0.7,
+            damping=1.3,
+            about=("H", "damping"),
         ),
         once(
-            "three parameters in float32",
+            "float32 stays float32",
             "float64 agrees: look for a matrix made in another precision than that of w.",
-            w=tensor([1.0, 0.0, -1.0]).float(),
-            g=tensor([1.0, 2.0, -3.0]).float(),
-            H=THREE.float(),
-            lr=0.5,
-            damping=0.1,
+            **{name: value.float() for name, value in TWO.items()},
+            lr=0.3,
+            damping=1.7,
+            about=("float32",),
+        ),
+        once(
+            "no rate and no damping given",
+            "Each one was right when it was given: η is 1 and μ is 0 where none is.",
+            **TWO,
+            about=("signature",),
         ),
     ],
     mistakes=[

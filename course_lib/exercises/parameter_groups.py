@@ -154,63 +154,128 @@ def _checked(groups) -> list[dict]:
     for group in groups:
         if not isinstance(group, dict) or "params" not in group:
             raise TypeError("each group must be a dictionary with `params` and `weight_decay`")
-    return [
-        group | {"params": [group["params"]] if isinstance(group["params"], torch.Tensor) else list(group["params"])}
-        for group in groups
-    ]
+    return [group | {"params": _listed(group["params"])} for group in groups]
 
 
-def case(title: str, look: str, model: nn.Module, decay: float) -> Case:
+def _listed(params) -> list:
+    """The parameters of a group as torch.optim takes them: one, any number of them, or pairs of a name and one."""
+    params = [params] if isinstance(params, torch.Tensor) else list(params)
+    return [p[1] if isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) else p for p in params]
+
+
+def case(title: str, look: str, model: nn.Module, decay: float = 0.1, about: tuple[str, ...] = ()) -> Case:
     """One model, and the decay of its weights."""
-    return Case(title, look, lambda call: call(model=model, decay=decay), by_parameter)
+    return Case(title, look, lambda call: call(model=model, decay=decay), by_parameter, about)
 
 
-def _shared() -> nn.Module:
-    model = Net(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
-    model[2].weight = model[0].weight
+class Gate(nn.Module):
+    """A layer with parameters of its own, whose names say nothing of their shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(2, 3))
+        self.weight = nn.Parameter(torch.zeros(3))
+        self.temperature = nn.Parameter(torch.zeros(()))
+
+
+def _shared(first: nn.Module, second: nn.Module) -> nn.Module:
+    second.weight = first.weight
+    return Net(first, nn.ReLU(), second)
+
+
+def _used_twice() -> nn.Module:
+    layer = nn.Linear(3, 3)
+    return Net(layer, nn.ReLU(), layer)
+
+
+def _with_its_own() -> nn.Module:
+    model = Net(nn.Linear(3, 4))
+    model.register_parameter("embedding", nn.Parameter(torch.zeros(4, 3, 2)))
+    model.register_parameter("scale", nn.Parameter(torch.zeros(4)))
     return model
 
+
+sizes, two = (
+    "Look at what tells a weight from a bias: the number of its dimensions, not their sizes.",
+    ("constant", "comparison"),
+)
+walks = "Layers of other kinds agree. Does your way to the parameters lead to those, too? `model.parameters()` has them all."
 
 check = Exercise(
     parameter_groups,
     returns=("decays", "times", "strangers"),
     cases=[
-        case("two linear layers", "", Net(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), 0.1),
+        case("two linear layers", "", Net(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))),
         case(
             "another decay",
-            "Look for a number written where `decay` should stand.",
+            "Look for a number written where `decay` should stand, or a rounding of it.",
             Net(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)),
-            0.02,
+            0.0237,
+            about=("decay",),
         ),
         case(
             "a batch norm",
             "Linear layers agree: look at what you do with the scale of a norm, which has one dimension.",
             Net(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)),
-            0.1,
         ),
         case(
             "a layer without a bias",
             "A bias may be None: `model.parameters()` leaves it out.",
             Net(nn.Linear(3, 4, bias=False), nn.LayerNorm(4), nn.Linear(4, 2)),
-            0.1,
         ),
         case(
             "convolutions",
             "Matrices agree: the weight of a convolution has four dimensions.",
             Net(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)),
-            0.1,
+            about=two,
         ),
         case(
-            "layers inside of layers",
-            "Look at how you reach the parameters of a layer that holds layers.",
-            Net(nn.Linear(3, 3), nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 3)), nn.Linear(3, 2)),
-            0.1,
+            "convolutions of one and three dimensions",
+            "Weights of two and four dimensions agree: here are some of three and five, in layers of other types.",
+            Net(nn.Conv1d(2, 3, 3), nn.ReLU(), nn.ConvTranspose3d(2, 2, 2)),
+            about=two,
         ),
+        case(
+            "layers inside layers",
+            "A layer may hold layers.",
+            Net(nn.Linear(3, 3), Net(nn.LayerNorm(3), Net(nn.Linear(3, 2)))),
+        ),
+        case(
+            "an embedding and a group norm",
+            walks,
+            Net(nn.Embedding(5, 4), nn.GroupNorm(2, 4), nn.PReLU(), nn.Linear(4, 2)),
+        ),
+        case("a recurrent layer and an attention", walks, Net(nn.GRU(2, 4), nn.MultiheadAttention(4, 2))),
+        case(
+            "weights with a dimension of 1",
+            sizes,
+            Net(nn.Linear(1, 4), nn.Linear(4, 1), nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)),
+        ),
+        case(
+            "a layer's own parameters",
+            f"{sizes} A parameter may have no dimension at all, and any name.",
+            Net(nn.Linear(3, 2), Gate()),
+            about=two,
+        ),
+        case("the model's own parameters", walks, _with_its_own()),
+        case("no bias at all", "There may be nothing that does not decay.", Net(nn.Linear(3, 4, bias=False))),
+        case("norms alone", "There may be nothing that decays.", Net(nn.LayerNorm(3), nn.BatchNorm1d(3))),
         case(
             "a weight that two layers share",
             "A shared weight is one parameter, and must stand in the groups once.",
-            _shared(),
-            0.1,
+            _shared(nn.Linear(3, 3), nn.Linear(3, 3)),
+        ),
+        case(
+            "an embedding that the output shares",
+            "A shared weight is one parameter, and must stand in the groups once.",
+            _shared(nn.Embedding(5, 3), nn.Linear(3, 5)),
+        ),
+        case("a layer that is used twice", "Its parameters must stand in the groups once.", _used_twice()),
+        case(
+            "no decay",
+            "0 is allowed for `decay`, and a number like any other. Is it replaced (`or`, `if`)?",
+            Net(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)),
+            0.0,
         ),
     ],
     mistakes=[

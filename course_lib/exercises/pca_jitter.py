@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.augmentation import pca_jitter
 
@@ -13,9 +13,8 @@ def added(images, offset):
 
 
 @mistake(
-    "The offset along a component is {times} times what it should be where it is largest: you multiply by the variance. The pixels vary by its "
-    "root, the standard deviation, and σ is a share of that. (The paper writes the variance; then the jitter depends on whether pixels go "
-    "to 1 or to 255.)"
+    "Along each component you multiply by the variance, which is the standard deviation squared. Pixels vary by the standard deviation, its root, and "
+    "σ is a share of that. (The paper writes the variance; then the jitter depends on whether pixels go to 1 or to 255.)"
 )
 def no_root(images, z, variances, components, *, sigma=0.1):
     return added(images, (sigma * z * variances) @ components.T)
@@ -87,26 +86,87 @@ VARIANCES = [0.30, 0.03, 0.002]
 COMPONENTS = torch.linalg.qr(tensor([[0.64, 0.74, 0.23], [0.54, -0.21, -0.82], [0.55, -0.64, 0.53]]))[0]
 
 
-def _case(title: str, look: str, z, sigma: float = 0.1, components=COMPONENTS, dark: float = 0.35, dtype=torch.float64):
-    N = len(z)
-    images = dark + 0.25 * (torch.arange(N * 3 * 2 * 4, dtype=dtype) / 5).sin().abs().reshape(N, 3, 2, 4)
-    rest = {"variances": tensor(VARIANCES, dtype), "components": components.to(dtype)}
-    return once(title, look, images=images, z=tensor(z, dtype), **rest, sigma=sigma)
+def _images(N: int, H: int, W: int, darkest: float, brightest: float) -> torch.Tensor:
+    """Colors between the two, without a pattern."""
+    waves = torch.arange(N * 3 * H * W, dtype=torch.float64, device="cpu").add(1).sin().abs()
+    return darkest + (brightest - darkest) * waves.reshape(N, 3, H, W)
 
+
+def _given(z, sigma=0.1, shape=(2, 4), darkest=0.35, brightest=0.6, variances=VARIANCES, dtype=torch.float64) -> dict:
+    rest = {"z": tensor(z, dtype), "variances": tensor(variances, dtype), "components": COMPONENTS.to(dtype)}
+    return {"images": _images(len(z), *shape, darkest, brightest).to(dtype), **rest, "sigma": sigma}
+
+
+MANY = [[1.0, 0.2, -0.4], [-0.7, 1.5, 0.3], [0.1, -0.8, -1.1], [0.9, -0.3, 0.6], [-1.2, 0.4, -0.2]]
 
 check = Exercise(
     pca_jitter,
     returns=("images",),
     cases=[
-        _case("one image, along the first component", "Only the first draw is not 0: one color, its size a share of how far pixels vary.", [[1.0, 0.0, 0.0]]),
-        _case("along all three", "The first component agrees: look at the others.", [[0.5, -1.2, 2.0]]),
-        _case("another sigma", "Look for a number written where sigma should stand.", [[0.5, -1.2, 2.0]], 0.2),
-        _case("three images", "One image agrees: each has its own draws.", [[1.0, 0.2, -0.4], [-0.7, 1.5, 0.3], [0.1, -0.8, -1.1]]),
-        _case("dark images", "Here colors fall below 0: look at the range.", [[1.8, 0.4, 0.0], [-1.5, 0.2, 1.0]], 0.3, dark=0.0),
-        _case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", [[0.3, -0.6, 1.0]], dtype=torch.float32),
+        once("one image, along the first component", "", **_given([[1.3, 0.0, 0.0]])),
+        once(
+            "along all three",
+            "One draw above 0 agrees: look at the others, and at what a draw below 0 does.",
+            about=("z", "components"),
+            **_given([[0.5, -1.2, 2.0]]),
+        ),
+        several(
+            "another sigma",
+            "σ = 0.1 agrees: look for a number written where sigma should stand.",
+            _given([[0.5, -1.2, 2.0]], 0.23),
+            _given([[0.5, -1.2, 2.0]], 0.0),
+            about=("sigma",),
+        ),
+        once(
+            "three images",
+            "One image agrees: each has its own draws.",
+            about=("z", "shape", "constant"),
+            **_given(MANY[:3]),
+        ),
+        once(
+            "dark images",
+            "Here colors fall below 0: look at the range, 0 to 1.",
+            about=("clamp", "constant", "sign", "abs"),
+            **_given([[1.8, 0.4, 0.0], [-1.5, 0.2, 1.0]], 0.3, darkest=0.0, brightest=0.25),
+        ),
+        once(
+            "bright images",
+            "Here colors rise above 1: look at the range, 0 to 1.",
+            about=("clamp", "constant"),
+            **_given([[1.8, 0.4, 0.0], [-1.5, 0.2, 1.0]], 0.3, darkest=0.75, brightest=1.0),
+        ),
+        several(
+            "gray images, which vary along one component alone",
+            "Other images agree. Here variances are 0, and nothing moves along their components.",
+            _given([[0.5, -1.2, 2.0]], variances=[0.3, 0.0, 0.0]),
+            _given([[0.5, -1.2, 2.0]], variances=[0.0, 0.0, 0.0]),
+            about=("zero", "variances"),
+        ),
+        several(
+            "one pixel, as many rows as channels, five images",
+            "Maps of 2 x 4 agree: look for a size written as a number, and for a color that runs along rows or columns.",
+            _given([[0.5, -1.2, 2.0]], shape=(1, 1)),
+            _given(MANY[:3], shape=(3, 3)),
+            _given(MANY, shape=(5, 1)),
+            about=("shape", "constant"),
+        ),
+        once(
+            "float32 stays float32",
+            "float64 agrees: look for a tensor made in another precision.",
+            about=("float32",),
+            **_given([[0.3, -0.6, 1.0]], dtype=torch.float32),
+        ),
     ],
     mistakes=[
-        no_root, transposed, components_forgotten, variances_forgotten, sigma_forgotten, root_of_sigma, one_color_for_all, multiplied, not_cut_off,
+        no_root,
+        transposed,
+        components_forgotten,
+        variances_forgotten,
+        sigma_forgotten,
+        root_of_sigma,
+        one_color_for_all,
+        multiplied,
+        not_cut_off,
     ],
     source="the jitter of slide 35",
-)  # fmt: skip
+)

@@ -8,12 +8,13 @@ import torch
 import torch.distributed as dist
 
 from course_lib.exercises.cases import Case
+from course_lib.exercises.compare import kind
 from course_lib.exercises.form import name_of
 from course_lib.exercises.sandbox import TimeIsUp, interrupt
 from course_lib.exercises.trial import NotAttempted, Problem
 from course_lib.parallel import RankTimeout, launch
 
-SECONDS = 10.0  # for real processes; a busy machine needs some to start them
+SECONDS = 30.0  # for real processes; a busy machine needs some to start them
 
 
 class Deadlock(Exception):
@@ -70,31 +71,51 @@ class Rank:
     """One of n ranks: `rank`, `n`, `send(x, to)`, `recv(source)`, `all_reduce(x)`, `broadcast(x)`; `count` is of the numbers that `send` sent."""
 
     def __init__(self, rank: int, n: int, send: Callable, receive: Callable):
-        self.rank, self.n, self.count = rank, n, 0
+        self.rank, self.n, self.count, self.collectives = rank, n, 0, 0
         self._send, self.recv = send, receive
 
     def send(self, x: torch.Tensor, to: int) -> None:
         """Send a tensor to the rank `to`; ends when it is received."""
-        self.count += x.numel()
+        self.count += _tensor("send", x).numel()
         self._send(x, to)
 
     def broadcast(self, x: torch.Tensor) -> torch.Tensor:
         """Rank 0's tensor, on every rank."""
+        self.collectives += 1
+        return self._from_rank_0(_tensor("broadcast", x))
+
+    def all_reduce(self, x: torch.Tensor) -> torch.Tensor:
+        """The sum over the ranks, on every rank. Raises ValueError where their tensors are of unlike shapes or types."""
+        self.collectives += 1
+        total = _tensor("all_reduce", x).detach().clone()
+        if self.rank:
+            self._send(total, 0)
+        else:
+            for other in range(1, self.n):
+                more = self.recv(other)
+                if (more.shape, more.dtype) != (x.shape, x.dtype):
+                    raise ValueError(
+                        f"all_reduce gets {_described(x)} on rank 0 and {_described(more)} on rank {other}: all must be alike"
+                    )
+                total = total + more
+        return self._from_rank_0(total)
+
+    def _from_rank_0(self, x: torch.Tensor) -> torch.Tensor:
         if self.rank:
             return self.recv(0)
         for other in range(1, self.n):
             self._send(x, other)
         return x.detach().clone()
 
-    def all_reduce(self, x: torch.Tensor) -> torch.Tensor:
-        """The sum over the ranks, on every rank."""
-        total = x.detach().clone()
-        if self.rank:
-            self._send(total, 0)
-        else:
-            for other in range(1, self.n):
-                total = total + self.recv(other)
-        return self.broadcast(total)
+
+def _tensor(name: str, x: torch.Tensor) -> torch.Tensor:
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"{name} takes a tensor, got {kind(x)}")
+    return x
+
+
+def _described(x: torch.Tensor) -> str:
+    return f"{tuple(x.shape)} of {x.dtype}"
 
 
 def in_threads(work: Callable[[Rank], object], n: int) -> list:
@@ -140,18 +161,22 @@ def _process(work: Callable[[Rank], object]):
     return work(Rank(dist.get_rank(), dist.get_world_size(), _send, _receive))
 
 
-KINDS = (torch.float64, torch.float32)
+KINDS = (
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+)
+DIMENSIONS = 8
 
 
 def _send(x: torch.Tensor, to: int) -> None:
     """Its type and shape, then itself, then wait for the word that it has come: as in threads."""
-    dist.send(torch.tensor([KINDS.index(x.dtype), x.dim(), *x.shape, *[0] * (4 - x.dim())]), to)
+    dist.send(torch.tensor([KINDS.index(x.dtype), x.dim(), *x.shape, *[0] * (DIMENSIONS - x.dim())]), to)
     dist.send(x.detach().contiguous(), to)
     dist.recv(torch.empty(1), to)
 
 
 def _receive(source: int) -> torch.Tensor:
-    dist.recv(head := torch.empty(6, dtype=torch.int64), source)
+    dist.recv(head := torch.empty(2 + DIMENSIONS, dtype=torch.int64), source)
     kind, dims, *shape = head.tolist()
     dist.recv(x := torch.empty(shape[:dims], dtype=KINDS[kind]), source)
     dist.send(torch.ones(1), source)
@@ -171,16 +196,16 @@ def on_ranks(
         own = (getattr(fn, "__module__", None) or "").startswith("course_lib.")
 
         def lifted(*args, **hyper):
+            seen = {}
+
             def work(rank: Rank):
+                seen[rank.rank] = rank
                 return fn(*share(rank, *args), **hyper), rank.count
 
             try:
                 results = (in_processes if real and not own else in_threads)(work, n)
             except Deadlock as found:
-                raise Problem(
-                    f"{name_of(fn)} never ends on {n} ranks: they wait for each other, {found}. A send ends only when the other rank "
-                    "receives, so each needs its recv there, and not all ranks can begin with the same of the two."
-                ) from None
+                raise Problem(_deadlock(name_of(fn), found, [seen[k].collectives for k in sorted(seen)])) from None
             except RankTimeout as error:
                 raise Problem(f"{name_of(fn)} does not end on real processes. {error}") from None
             values = _joined(name_of(fn), [value for value, _ in results], join)
@@ -192,8 +217,22 @@ def on_ranks(
     return lift
 
 
+def _deadlock(name: str, found: Deadlock, collectives: list[int]) -> str:
+    if any(collectives):
+        counts = ", ".join(f"{count} on rank {k}" for k, count in enumerate(collectives))
+        return (
+            f"{name} never ends on {len(collectives)} ranks: they wait for each other. All must call `all_reduce` and `broadcast` "
+            f"equally often and in the same order; so far such calls are {counts}."
+        )
+    return (
+        f"{name} never ends on {len(collectives)} ranks: they wait for each other, {found}. A send ends only when the other rank "
+        "receives, so each needs its recv there, and not all ranks can begin with the same of the two."
+    )
+
+
 def _joined(name: str, values: list, join: Callable):
     """The tensors of all ranks in one; a rank's value as it is where that is no tensor."""
+    values = [value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value for value in values]
     if any(value is ... for value in values):
         raise NotAttempted(f"Not attempted yet: {name} still returns `...`. Write your lines in its place.")
     for k, value in enumerate(values):
@@ -203,11 +242,13 @@ def _joined(name: str, values: list, join: Callable):
             return value
     shapes = {(value.dtype, value.shape[1 if join is torch.cat else 0 :]) for value in values}
     if len(shapes) > 1:
-        found = ", ".join(f"{tuple(value.shape)} on rank {k}" for k, value in enumerate(values))
+        found = ", ".join(f"{_described(value)} on rank {k}" for k, value in enumerate(values))
         raise Problem(f"{name} returns tensors of unlike shapes or types: {found}.")
     return join(values)
 
 
-def rank_case(title: str, look: str, lift: Callable, **given) -> Case:
-    """One call on ranks with these arguments."""
-    return Case(title, look, lambda call: call(**given), lift)
+def rank_case(
+    title: str, look: str, lift: Callable, *, about: tuple[str, ...] = (), real: bool = False, **given
+) -> Case:
+    """One call on ranks with these arguments; `real` says that `lift` starts processes."""
+    return Case(title, look, lambda call: call(**given), lift, about, startup=SECONDS if real else 0.0)

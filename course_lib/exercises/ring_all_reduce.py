@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.cases import tensor
+from course_lib.exercises.cases import scattered
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.ranks import on_ranks, rank_case
 from course_lib.formulas.all_reduce import ring_chunk
@@ -110,10 +110,6 @@ def own_place(x, rank, n, send, recv):
 
 
 WORDS = {"rank": "each", "send": "given", "recv": "given"}
-X = tensor(
-    [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [10.0, 20.0, 30.0, 40.0, 50.0, 60.0], [100.0, 200.0, 300.0, 400.0, 500.0, 600.0]]
-)
-FOUR = torch.outer(tensor([1.0, 10.0, 100.0, 1000.0]), tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]))
 
 
 def each(sent):
@@ -130,19 +126,27 @@ def lift(n, *, real=False, counted=each):
     return on_ranks(n, share, torch.stack, real=real, counted=counted)
 
 
+def case(title, look, n, size, *, about=(), real=False, dtype=torch.float64):
+    """So many numbers on each of n ranks."""
+    lifted = lift(n, real=real, counted=each if size % n == 0 else mean)
+    return rank_case(title, look, lifted, about=about, real=real, x=scattered(n, size).to(dtype), n=n, **WORDS)
+
+
 check = Exercise(
     ring_all_reduce,
     returns=("total", "sent"),
     cases=[
-        rank_case("2 ranks, 6 numbers", "Two ranks have one round of each half.", lift(2), x=X[:2], n=2, **WORDS),
-        rank_case("3 ranks", "Two ranks agree: look at which chunk goes out and where the one that comes in belongs.", lift(3), x=X, n=3, **WORDS),
-        rank_case("4 ranks", "Three ranks agree: look for a number where n should stand.", lift(4), x=FOUR, n=4, **WORDS),
-        rank_case("1 rank", "More ranks agree: alone there is nothing to send.", lift(1), x=X[:1], n=1, **WORDS),
-        rank_case("3 ranks, 7 numbers", "Here n does not divide the array: `x.tensor_split(n)` makes chunks of unlike sizes.", lift(3, counted=mean), x=torch.cat([X, X[:, :1]], 1), n=3, **WORDS),
-        rank_case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", lift(3), x=X.float(), n=3, **WORDS),
-        rank_case("3 real processes", "In threads of one process all agrees.", lift(3, real=True), x=X, n=3, **WORDS),
+        case("2 ranks, 6 numbers", "", 2, 6),
+        case("3 ranks", "Two ranks agree: look at which chunk goes out, where the one that comes in belongs, and how often.", 3, 6, about=("rank", "s", "n", "out", "into", "right", "left")),
+        case("4 ranks", "Three ranks agree: look for a number where n should stand.", 4, 8, about=("n", "rank", "s", "constant")),
+        case("5 ranks", "Up to four ranks agree: look for a number where n should stand, and at who begins to send.", 5, 10, about=("n", "rank", "s", "constant")),
+        case("1 rank", "More ranks agree: alone there is nothing to send.", 1, 6, about=("n",)),
+        case("3 ranks, 7 numbers", "Here n does not divide the array: `x.tensor_split(n)` makes chunks of unlike sizes.", 3, 7, about=("shape",)),
+        case("5 ranks, 3 numbers", "Here some chunks are empty: `x.tensor_split(n)` makes n chunks all the same, and each round sends one.", 5, 3, about=("shape",)),
+        case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", 3, 6, about=("float32",), dtype=torch.float32),
+        case("3 real processes", "In threads of one process all agrees.", 3, 7, real=True),
     ],
     mistakes=[no_all_gather, adds_in_both, never_adds, whole_arrays, one_round_too_many, same_chunk, own_place],
     source="the sum over all ranks",
-    seconds=15.0,
+    seconds=10.0,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import rmsprop as reference
 
-# Case 1 has w = 2, g = 3, t = 1, lr = 0.5, gamma = 0.9, eps = 0.16: v is 0.9 and w moves by -0.5 * 3 / sqrt(1.06) = -1.457.
+# Case 1 has w = 2.1, g = 3.3, t = 1, lr = 0.5, gamma = 0.9, eps = 0.16: v is 1.089 and w moves by -0.5 * 3.3 / sqrt(1.249) = -1.476.
 
 
 @mistake(
@@ -178,7 +178,7 @@ check = Exercise(
     reference,
     returns=("w", "v"),
     cases=rule_cases(
-        reference, usual={"lr": 0.5, "gamma": 0.9, "eps": 0.16}, other={"lr": 0.2, "gamma": 0.5, "eps": 1e-4}
+        reference, usual={"lr": 0.5, "gamma": 0.9, "eps": 0.16}, other={"lr": 0.2137, "gamma": 0.5371, "eps": 1.37e-3}
     ),
     mistakes=[
         no_factor,

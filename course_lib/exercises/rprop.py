@@ -1,9 +1,13 @@
 """Exercise: write Rprop, in the lecture's form."""
 
+from dataclasses import replace
+from itertools import islice
+
 import torch
 
+from course_lib.exercises.cases import Call, Case, tensor
 from course_lib.exercises.exercise import Exercise, mistake
-from course_lib.exercises.rule_cases import rule_cases
+from course_lib.exercises.rule_cases import START, recorded, rule_cases, steps
 from course_lib.formulas import rprop as formula
 
 
@@ -18,8 +22,8 @@ def adapt(same, eta, alpha, beta, eta_min, eta_max):
     return torch.where(same > 0, faster, torch.where(same < 0, slower, eta))
 
 
-# Case 1 has w = 2, g = 3, t = 1, g_old = 0, eta = 0.01: the product is 0, so eta stays and w moves by -0.01. In case 2 the gradient turns
-# to -1, so eta is halved to 0.005. Cases 1 and 2 never see a repeated sign; the vectors of case 4 do.
+# Case 1 has w = 2.1, g = 3.3, t = 1, g_old = 0, eta = 0.01: the product is 0, so eta stays and w moves by -0.01. In case 3 the gradient
+# turns to -1.1, so eta shrinks to 0.0045. The cases before the fourth never see a repeated sign.
 
 
 @mistake(
@@ -157,15 +161,66 @@ def one_verdict_for_all(w, g, t, g_old=0.0, eta=0.01, *, alpha=1.2, beta=0.5, et
     return w - eta * g.sign(), g, eta
 
 
+USUAL = {"alpha": 1.6, "beta": 0.45, "eta_min": 1e-6, "eta_max": 50.0}  # the usual limits are out of reach
+OTHER = {"alpha": 2.07, "beta": 0.353, "eta_min": 0.00313, "eta_max": 0.0111}  # these are met from 0.01 in five steps
+
+
+def run(title: str, look: str, gradients: list, about: tuple[str, ...], hyper: dict = USUAL, eta=0.01) -> Case:
+    """The first steps with these gradients, from these rates."""
+    gradients = [tensor(g) for g in gradients]
+    state = {"g_old": torch.zeros_like(gradients[0]), "eta": torch.zeros_like(gradients[0]) + tensor(eta)}
+
+    def play(call: Call) -> None:
+        start = torch.ones_like(gradients[0]) * START
+        list(islice(steps(rprop, call, start, recorded(gradients), hyper, state=state), len(gradients)))
+
+    return Case(title, look, play, about=about)
+
+
+def cases() -> list[Case]:
+    """Those of every rule, and more: a sign that stays, a small product, and the ends of what is allowed."""
+    first, negative, turn, mirrored, *others = rule_cases(rprop, usual=USUAL, other=OTHER, rate="beta")
+    turn_look = (
+        "At a turn of the sign: the rate is β times the old one, but not below eta_min, and the step is made with it."
+    )
+    small_look = "Larger ones agree. The sign of the product counts, however small it is: with what do you compare it?"
+    return [
+        first,
+        replace(negative, about=("sign", "abs", "g")),
+        replace(turn, look=turn_look, about=("slower", "beta", "eta_min", "same", "g_old", "g", "order")),
+        run(
+            "three steps of one sign",
+            "Where the sign turns all agrees. Here it stays: look at the case with α and eta_max.",
+            [3.3, 1.1, 2.6],
+            ("faster", "alpha", "eta_max"),
+        ),
+        run("a small product above 0", small_look, [0.3, 0.02], ("constant",)),
+        run("a small product below 0", small_look, [0.3, -0.02], ("constant",)),
+        mirrored,
+        *others,
+        run(
+            "a lower limit of 0",
+            "0 is allowed for eta_min, and a number like any other.",
+            [3.3, -1.1, 0.6],
+            ("default",),
+            USUAL | {"eta_min": 0.0},
+            eta=1.5e-6,
+        ),
+        run(
+            "no limit given, and rates that come to them",
+            "Limits that are given agree: the defaults in the first line of your function have changed.",
+            [[3.3, 3.3], [1.1, -1.1], [0.6, 0.6]],
+            ("signature",),
+            {},
+            eta=[40.0, 1.5e-6],
+        ),
+    ]
+
+
 check = Exercise(
     rprop,
     returns=("w", "g_old", "eta"),
-    cases=rule_cases(
-        rprop,
-        usual={"alpha": 1.2, "beta": 0.5, "eta_min": 0.003, "eta_max": 0.011},
-        other={"alpha": 1.5, "beta": 0.4, "eta_min": 0.002, "eta_max": 0.013},
-        rate="beta",
-    ),
+    cases=cases(),
     mistakes=[
         with_size,
         ascends,

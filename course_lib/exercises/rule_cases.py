@@ -12,12 +12,15 @@ from course_lib.formulas.signature import signature
 Slope = Callable[[torch.Tensor, int], torch.Tensor]  # the gradient at w in step t
 
 # No number here is exact in float32, so that a computation in float32 differs at once.
-START, GRADIENTS = tensor(2.1), [tensor(x) for x in (3.3, -1.1, 0.6, 2.2, -4.3, 1.7)]
+START = tensor(2.1)
+GRADIENTS = [tensor(x) for x in (3.3, -1.1, -0.6, -2.2, 4.3, -1.7)]  # turns, stays, turns
 VECTOR = tensor([1.1, -2.3, 0.6])
 SLOPES = [tensor([3.3, 0.1, -2.1]), tensor([-1.1, 0.4, 5.2]), tensor([0.6, 0.2, -1.3])]
 SCALE = torch.linspace(-1.3, 1.7, 24, dtype=torch.float64, device="cpu")
 SHAPES = ((2, 3), (3, 1), (1,), (2, 1, 3, 2))
-STEPS_BEFORE = 6  # the run that begins later has made these
+SIZES = (1e4, 1e-4)  # of gradients, beside usual ones
+DOWN_TO_EPS = tensor([1.0, 1e-4, 1e-8])  # sizes at which a default of 1e-10 or 1e-8 shows, under a root or beside it
+STEPS_BEFORE = 999  # the run that begins later has made these; the next one is the thousandth
 
 
 def recorded(gradients: list[torch.Tensor]) -> Slope:
@@ -53,8 +56,10 @@ def rule_cases(rule: Callable, usual: dict[str, float], other: dict[str, float],
     state = tuple(signature(rule).state)
     return [
         *_one_parameter(rule, usual, state),
+        _sizes(rule, usual),
         *_other_hyperparameters(rule, usual, other, state),
         *_several_parameters(rule, usual),
+        *_extremes(rule, usual),
         _changing_rate(rule, usual, rate),
         *_no_memory(rule, usual),
         _long_run(rule, usual),
@@ -129,6 +134,19 @@ def _one_parameter(rule: Callable, usual: dict, state: tuple[str, ...]) -> list[
     return cases
 
 
+def _sizes(rule: Callable, usual: dict) -> Case:
+    def of_each_size(call: Call) -> None:
+        for size in SIZES:
+            list(islice(steps(rule, call, START, recorded([size * g for g in GRADIENTS]), usual), 3))
+
+    return Case(
+        "huge and tiny gradients",
+        "Gradients of usual size agree. Look for a limit or a threshold (`clamp`, `min`, `if`), a rounding, or a number that is added to a tiny one.",
+        of_each_size,
+        about=("constant",),
+    )
+
+
 def _other_hyperparameters(rule: Callable, usual: dict, other: dict, state: tuple[str, ...]) -> list[Case]:
     alone = [
         walk(
@@ -137,7 +155,7 @@ def _other_hyperparameters(rule: Callable, usual: dict, other: dict, state: tupl
             rule,
             START,
             recorded(GRADIENTS),
-            3,
+            6,
             usual | {name: value},
             ("default", name),
         )
@@ -198,6 +216,35 @@ def _several_parameters(rule: Callable, usual: dict) -> list[Case]:
     ]
 
 
+def _extremes(rule: Callable, usual: dict) -> list[Case]:
+    zeros = [name for name in usual if signature(rule).ranges[name].at_least == 0]
+    small = [DOWN_TO_EPS * g for g in SLOPES]
+
+    def from_zero(call: Call) -> None:
+        _, *values = next(steps(rule, call, VECTOR, recorded(SLOPES), usual))
+        grown = dict(zip(signature(rule).state, values))
+        list(islice(steps(rule, call, 0.0 * VECTOR, recorded(SLOPES), usual, first=2, state=grown), 2))
+
+    def each_zero(call: Call) -> None:
+        for name in zeros:
+            list(islice(steps(rule, call, VECTOR, recorded(small), usual | {name: 0.0}), 3))
+
+    return [
+        Case(
+            "weights of exactly 0",
+            "Other weights agree. Is something divided by w, or left out where w is 0?",
+            from_zero,
+            about=("w",),
+        ),
+        Case(
+            f"{' or '.join(zeros)} of 0",
+            "0 is allowed, and a number like any other. Is something divided by it, or replaced where it is 0 (`or`, `if`)?",
+            each_zero,
+            about=("default", "operator", "order"),
+        ),
+    ]
+
+
 def _changing_rate(rule: Callable, usual: dict, rate: str) -> Case:
     return walk(
         f"{rate} changes on the way",
@@ -218,7 +265,7 @@ def _no_memory(rule: Callable, usual: dict) -> list[Case]:
             for run in runs:
                 next(run)
 
-    before = list(islice(steps(rule, _named(rule), START, recorded(GRADIENTS), usual), STEPS_BEFORE))
+    before = list(islice(steps(rule, _named(rule), START, recorded(GRADIENTS), usual), len(GRADIENTS)))
     w, *values = before[-1]
 
     def taken_up(call: Call) -> None:
@@ -235,7 +282,7 @@ def _no_memory(rule: Callable, usual: dict) -> list[Case]:
         ),
         Case(
             f"a run that is taken up at step {STEPS_BEFORE + 1}",
-            "Runs from step 1 agree. Count steps by the argument t, and take the state from the arguments.",
+            "Runs from step 1 agree. Take the number of the step and the state from the arguments; nothing else may depend on t than in the formula.",
             taken_up,
             about=("memory", "t"),
         ),
@@ -256,13 +303,13 @@ def _long_run(rule: Callable, usual: dict) -> Case:
     curvature = tensor([1.1, 4.3])
     return walk(
         "40 steps down a quadratic",
-        "Short runs agree: look for something that depends on t or on the size of the gradient.",
+        "Short runs agree: look for something that depends on t.",
         rule,
         tensor([2.1, -1.3]),
         lambda w, t: curvature * w,
         40,
         usual,
-        ("t", "g", "comparison"),
+        ("t",),
     )
 
 
@@ -271,8 +318,8 @@ def _defaults(rule: Callable) -> Case:
         "no hyperparameter given",
         "Each one was right when it was given: the defaults in the first line of your function have changed.",
         rule,
-        START,
-        recorded(GRADIENTS),
+        VECTOR,
+        recorded([DOWN_TO_EPS * g for g in SLOPES]),
         3,
         {},
         ("signature",),

@@ -1,10 +1,10 @@
 """Exercise: the running statistics of batch normalization."""
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import Case, once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.normalization import running_statistics as reference
 
-# Case 1, where most mistakes show, has x = (1, 3, 5), so the mean 3 and the variances 4 and 8/3, at momentum 0.25 and before it 0 and 1.
+# Case 1, where most mistakes show, has x = (-3.1, 0.9, 4.9), so the mean 0.9 and the variances 16 and 32/3, at momentum 0.3 and before it 0 and 1.
 
 
 def average(old, new, momentum):
@@ -94,20 +94,39 @@ def one_for_all(x, mean, variance, *, momentum=0.1):
     return average(mean, x.mean(), momentum), average(variance, x.var(), momentum)
 
 
-ONE = {"x": tensor([[1.0], [3.0], [5.0]]), "mean": tensor([0.0]), "variance": tensor([1.0])}
-X = tensor([[0.3, -2.0, 5.0], [1.1, 0.4, 9.0], [-0.7, 1.0, 6.5], [2.0, -0.5, 4.0]])
-THREE = {"x": X, "mean": tensor([0.5, 0.1, 4.0]), "variance": tensor([0.8, 2.0, 3.0])}
+ONE = {"x": tensor([[-3.1], [0.9], [4.9]]), "mean": tensor([0.0]), "variance": tensor([1.0])}
+X = tensor([[0.3, -2.1, 5.2], [1.1, 0.4, 9.1], [-0.7, 1.2, 6.4], [2.1, -0.6, 4.2]])
+THREE = {"x": X, "mean": tensor([0.6, 0.1, -4.1]), "variance": tensor([0.8, 2.1, 3.1])}
+
+
+def fed_back(call, size: int = 1):
+    """Feeds what is returned back, with another batch each time: mean and variance after each."""
+    mean, variance = THREE["mean"], THREE["variance"]
+    for k in range(3):
+        mean, variance = call(x=X[k : k + 2] * size, mean=mean, variance=variance, momentum=0.3)
+        yield mean, variance
+
+
+def _take_turns(call) -> None:
+    for _ in zip(fed_back(call), fed_back(call, -2)):
+        pass
+
 
 check = Exercise(
     reference,
     returns=("mean", "variance"),
     cases=[
-        once("one feature of 3 examples", "The mean first: it needs one line.", **ONE, momentum=0.25),
-        once("a past that is not 0 and 1", "From 0 and 1 all agrees: look at how the old values enter.", **ONE | {"mean": tensor([2.0]), "variance": tensor([5.0])}, momentum=0.4),
-        once("3 features of 4 examples", "One feature agrees: look at the axis.", **THREE, momentum=0.25),
-        once("momentum as usual", "Look for a number where `momentum` should stand.", **THREE),
-        once("momentum 1", "Then only the batch counts.", **THREE, momentum=1.0),
-        once("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", **{k: v.float() for k, v in THREE.items()}),
+        once("one feature of 3 examples", "", **ONE, momentum=0.3),
+        once("a past that is not 0 and 1", "From 0 and 1 all agrees: look at how the old values enter.", **ONE | {"mean": tensor([-2.1]), "variance": tensor([5.3])}, momentum=0.3, about=("mean", "variance", "momentum")),
+        once("another momentum", "One momentum agrees: look for a number in its place.", **ONE | {"mean": tensor([-2.1]), "variance": tensor([5.3])}, momentum=0.7, about=("momentum",)),
+        once("3 features of 4 examples", "One feature agrees: look at the axis.", **THREE, momentum=0.3, about=("reduction",)),
+        once("as many examples as features", "Where the two numbers differ all agrees: look at the axis.", **THREE | {"x": X[:3]}, momentum=0.3, about=("reduction",)),
+        once("a batch of 2", "Larger batches agree: look for a number where n should stand.", **THREE | {"x": X[:2]}, momentum=0.3, about=("constant",)),
+        several("momentum 0 and 1", "At 0 only the past counts, at 1 only the batch.", *(THREE | {"momentum": m} for m in (0.0, 1.0)), about=("momentum",)),
+        Case("three batches in a row", "One batch agrees: what comes in is what went out before.", lambda call: list(fed_back(call)), about=("mean", "variance")),
+        Case("two networks that take turns", "One by itself agrees: look for something that is kept between calls.", _take_turns, about=("memory",)),
+        once("momentum as usual", "Each momentum that was given agrees: it is 0.1 where none is.", **THREE, about=("signature",)),
+        once("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", **{k: v.float() for k, v in THREE.items()}, about=("float32",)),
     ],
     mistakes=[
         momentum_reversed, biased, corrected_twice, deviations, batch_alone, never_forgets, fixed_momentum, about_the_new_mean,

@@ -17,8 +17,13 @@ class TimeIsUp(BaseException):
     """Raised inside the reader's code when its time is up; no `except Exception` swallows it."""
 
 
-def limited(work: Callable[[], None], seconds: float) -> list[tuple[str, int]] | None:
-    """Run `work()` for at most `seconds`. None if it ended, else where it was: (file, line), innermost last.
+def limited(
+    work: Callable[[], None], seconds: Callable[[], float], importing: Callable[[float], None] = lambda seconds: None
+) -> list[tuple[str, int]] | None:
+    """Run `work()` for at most `seconds()`, which may grow meanwhile. None if it ended, else where it was: (file, line), innermost last.
+
+    `importing(seconds)` is told the time in which a module was imported: PyTorch imports some at their first use, which takes seconds
+    on a slow machine and is not the reader's loop; a module whose import is interrupted stays broken.
 
     It runs in a thread, because signals need the main thread and Windows has no alarm. What cannot be interrupted
     (a long sleep, a loop that catches everything) is left in a daemon thread, which ends with the process.
@@ -38,16 +43,26 @@ def limited(work: Callable[[], None], seconds: float) -> list[tuple[str, int]] |
     thread = threading.Thread(target=contained, daemon=True)
     thread.start()
     try:
-        end = time.monotonic() + seconds
-        while not ended.wait(0.05) and time.monotonic() < end:  # short waits: on Windows nothing interrupts a long one
-            pass
-        if not ended.is_set() and (frame := sys._current_frames().get(thread.ident)):
-            place = [(f.f_code.co_filename, line) for f, line in reversed(list(traceback.walk_stack(frame)))]
+        begin = last = time.monotonic()
+        while (
+            not ended.wait(0.05) and last < begin + seconds()
+        ):  # short waits: on Windows nothing interrupts a long one
+            if any(file.startswith("<frozen importlib") for file, _ in _where(thread)):
+                importing(time.monotonic() - last)
+            last = time.monotonic()
+        if not ended.is_set():
+            place = _where(thread) or None
     finally:  # also when the reader presses the kernel's stop button
         interrupt(thread, ended)
     if failures:  # a fault of `work` itself is not the reader's
         raise failures[0]
     return place
+
+
+def _where(thread: threading.Thread) -> list[tuple[str, int]]:
+    """The file and the line of each call that the thread is in, innermost last; empty if it has ended."""
+    frame = sys._current_frames().get(thread.ident)
+    return [(f.f_code.co_filename, line) for f, line in reversed(list(traceback.walk_stack(frame)))] if frame else []
 
 
 def interrupt(thread: threading.Thread, ended: threading.Event) -> None:

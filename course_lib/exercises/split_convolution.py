@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from course_lib.exercises.cases import tensor
+from course_lib.exercises.cases import scattered
 from course_lib.exercises.exercise import Exercise, mistake
+from course_lib.exercises.form import name_of
 from course_lib.exercises.ranks import on_ranks, rank_case
 from course_lib.exercises.trial import Problem
 
@@ -116,7 +117,9 @@ def packed(fn: Callable) -> Callable:
     def one(x, w, *args):
         result = fn(x, w, *args)
         if not (isinstance(result, tuple | list) and len(result) == 2 and all(map(torch.is_tensor, result))):
-            return (result,) if torch.is_tensor(result) else result
+            if torch.is_tensor(result) or isinstance(result, (tuple, list)) and len(result) == 1:
+                raise Problem(f"{name_of(fn)} returns 1 value; 2 expected: g_x and g_w, in this order.")
+            return result
         for name, value, like in zip(("g_x", "g_w"), result, (x, w)):
             if value.shape != like.shape:
                 raise Problem(f"{name} has the shape {tuple(value.shape)}, expected {tuple(like.shape)}, on each rank.")
@@ -145,32 +148,45 @@ def lift(n: int, real: bool = False) -> Callable:
     return lifted
 
 
-def values(*shape: int) -> torch.Tensor:
-    """Numbers between -1 and 1 without a pattern, the same everywhere."""
-    count = torch.arange(1.0, 1 + torch.Size(shape).numel(), dtype=torch.float64)
-    return tensor(torch.sin(count**2).tolist()).reshape(shape)
-
-
-def case(title, look, n, filters, size=3, examples=2, real=False, dtype=torch.float64):
-    """This many filters of size x size over n ranks, on maps of 4 x 4 in 2 channels."""
-    x, w = values(examples, 2, 4, 4).to(dtype), values(filters, 2, size, size).flip(0).to(dtype)
-    g = values(examples, filters, 5 - size, 5 - size).flip(-1).to(dtype)
-    return rank_case(title, look, lift(n, real), x=x, w=w, g=g, rank="given", n=n, all_reduce="given")
+def case(
+    title,
+    look,
+    n,
+    filters,
+    size=(3, 3),
+    examples=2,
+    channels=2,
+    maps=(4, 4),
+    *,
+    about=(),
+    real=False,
+    dtype=torch.float64,
+):
+    """This many filters of this size over n ranks."""
+    x, w = scattered(examples, channels, *maps), scattered(filters, channels, *size).flip(0)
+    g = scattered(examples, filters, *(m - k + 1 for m, k in zip(maps, size))).flip(-1)
+    given = {name: value.to(dtype) for name, value in {"x": x, "w": w, "g": g}.items()}
+    return rank_case(title, look, lift(n, real), about=about, real=real, **given, rank="given", n=n, all_reduce="given")
 
 
 check = Exercise(
     split_convolution_backward,
     returns=("g_x", "g_w"),
     cases=[
-        case("2 ranks with a filter of 1 × 1 each, one example", "Begin with the filters' gradient: which maps of g has this rank made?", 2, 2, 1, 1),
-        case("filters of 3 × 3", "Filters of 1 × 1 agree: look at how g goes back to x.", 2, 2, 3, 1),
-        case("2 examples", "One example agrees: look for a mean, or a sum over the wrong dimension.", 2, 2),
-        case("2 filters on each rank", "One filter a rank agrees: look at which maps of g a rank takes.", 2, 4),
-        case("4 ranks", "Two ranks agree: look for a number where n or rank should stand.", 4, 8),
-        case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", 2, 4, dtype=torch.float32),
+        case("2 ranks with a filter of 1 × 1 each, one example", "", 2, 2, (1, 1), 1),
+        case("filters of 3 × 3", "Filters of 1 × 1 agree: look at how g goes back to x.", 2, 2, examples=1, about=("transpose", "order")),
+        case("2 examples", "One example agrees: look for a mean, or a sum over the wrong dimension.", 2, 2, about=("reduction", "constant")),
+        case("2 filters on each rank", "One filter a rank agrees: look at which maps of g a rank takes.", 2, 4, about=("part", "n", "rank")),
+        case("4 ranks", "Two ranks agree: look for a number where n or rank should stand.", 4, 8, about=("n", "rank")),
+        case("3 ranks", "Two and four ranks agree: look for a number where n or rank should stand.", 3, 9, about=("n", "rank")),
+        case("1 rank", "More ranks agree: alone it is the whole layer.", 1, 3, about=("n", "rank")),
+        case("maps of 5 × 7, filters of 2 × 3", "Squares agree: look for height and width exchanged.", 2, 4, (2, 3), maps=(5, 7), about=("shape", "order")),
+        case("3 examples of one channel", "Two channels agree: look for a size written as a number, or taken from the wrong dimension.", 2, 4, examples=3, channels=1, about=("shape", "constant")),
+        case("5 channels", "Fewer channels agree: look for a size written as a number, or taken from the wrong dimension.", 2, 4, channels=5, about=("shape", "constant")),
+        case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", 2, 4, about=("float32",), dtype=torch.float32),
         case("2 real processes", "In threads of one process all agrees.", 2, 4, real=True),
     ],
     mistakes=[input_not_summed, filters_summed, divided_by_n, first_maps, batch_split, not_flipped, mean_over_examples],
-    source="the whole layer",
-    seconds=15.0,
+    source="the layer",
+    seconds=10.0,
 )  # fmt: skip

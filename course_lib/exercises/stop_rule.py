@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from course_lib.exercises.cases import once, tensor
+import torch
+
+from course_lib.exercises.cases import Case, once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 
 
@@ -22,7 +24,7 @@ def descend(slope, w, *, lr=0.1, tolerance=1e-3, most=10_000):
     return w, steps
 
 
-# Case 1, where most mistakes show, has the slope w, w = 2, lr = 0.5, tolerance = 0.1: the steps are 1, 0.5, 0.25, 0.125, 0.0625, …
+# Case 1, where most mistakes show, has the slope w, w = 2.1, lr = 0.4, tolerance = 0.12: the steps are 0.84, 0.504, 0.302, 0.181, 0.109, …
 # so the fifth is the first small one, and the fifteenth is the last.
 
 
@@ -197,66 +199,34 @@ BOWL = Slope("the function w ↦ w", lambda w: w)
 BOWLS = Slope("the function w ↦ (1, 0.9, 0.8) w", lambda w: tensor([1.0, 0.9, 0.8]).to(w) * w)
 STEEP = Slope("the function w ↦ 4 w", lambda w: 4 * w)
 SADDLE = Slope("the function (x, y) ↦ (x, y³ − y)", lambda w: tensor([1.0, 0.0]) * w + tensor([0.0, 1.0]) * (w**3 - w))
+FAR = Slope("the function w ↦ w − 31", lambda w: w - 31)
+ROOT = Slope("the function w ↦ √w", lambda w: w.sqrt())
+
+
+def _from(w: torch.Tensor, **other) -> dict:
+    """The arguments of a call down the bowl."""
+    return {"slope": BOWL, "w": w, "lr": 0.4, "tolerance": 0.12, "most": 100} | other
+
 
 check = Exercise(
     descend,
     returns=("w", "steps"),
     cases=[
-        once("one parameter", "", slope=BOWL, w=tensor(2.0), lr=0.5, tolerance=0.1, most=100),
-        once(
-            "another rate and tolerance",
-            "Look for a number written where an argument should stand.",
-            slope=BOWL,
-            w=tensor(2.0),
-            lr=0.2,
-            tolerance=0.01,
-            most=100,
-        ),
-        once(
-            "three parameters",
-            "One parameter agrees: look at how you measure the length of a step.",
-            slope=BOWLS,
-            w=tensor([3.0, 2.5, -2.0]),
-            lr=0.1,
-            tolerance=0.01,
-            most=1000,
-        ),
-        once(
-            "across a saddle point",
-            "Look at what happens to your counter when a long step follows a short one.",
-            slope=SADDLE,
-            w=tensor([1.5, 0.01]),
-            lr=0.3,
-            tolerance=0.08,
-            most=1000,
-        ),
-        once(
-            "back and forth for ever",
-            "The step never gets short. Look at how `most` ends your loop.",
-            slope=STEEP,
-            w=tensor(1.0),
-            lr=0.5,
-            tolerance=0.1,
-            most=30,
-        ),
-        once(
-            "already there",
-            "Here the slope is 0, and so is each step: 11 of them are made, and counted.",
-            slope=BOWL,
-            w=tensor(0.0),
-            lr=0.5,
-            tolerance=0.1,
-            most=100,
-        ),
-        once(
-            "a 2 × 3 matrix in float32",
-            "A vector agrees: the norm must take in all elements, whatever the shape is.",
-            slope=BOWL,
-            w=tensor([[1.0, -2.0, 0.5], [0.3, 1.0, -1.0]]).float(),
-            lr=0.1,
-            tolerance=0.01,
-            most=1000,
-        ),
+        once("one parameter", "", **_from(tensor(2.1))),
+        once("from a negative start", "From a positive start all agrees: look for a sign that is lost.", **_from(tensor(-2.3)), about=("sign", "abs", "comparison")),
+        once("another rate", "Look for a number written where `lr` should stand, and at what you take the norm of.", **_from(tensor(2.1), lr=0.3), about=("lr", "delta")),
+        once("another tolerance", "Look for a number written where `tolerance` should stand.", **_from(tensor(2.1), tolerance=0.013), about=("tolerance",)),
+        once("a step as long as the tolerance", "One step has exactly the length ω here, and ω is not below ω: look at `<`.", **_from(tensor(2.0), lr=0.5, tolerance=0.125), about=("comparison",)),
+        once("three parameters", "One parameter agrees: look at how you measure the length of a step.", slope=BOWLS, w=tensor([3.1, 2.3, -2.1]), lr=0.1, tolerance=0.013, most=1000, about=("norm", "reduction")),
+        once("a minimum far from 0", "The size of w plays no part in the rule: ω is compared with the length of the step alone.", **_from(tensor(33.1), slope=FAR), about=("delta",)),
+        once("across a saddle point", "Look at what happens to your counter when a long step follows a short one.", slope=SADDLE, w=tensor([1.6, 0.01]), lr=0.3, tolerance=0.08, most=1000, about=("small",)),
+        once("back and forth for ever", "The step never gets short. Look at how `most` ends your loop.", slope=STEEP, w=tensor(1.1), lr=0.5, tolerance=0.1, most=30, about=("most",)),
+        several("very few steps", "After `most` steps the loop ends, small ones or not. It may be 1, or 0: then w is the start.", *(_from(tensor(2.1), most=most) for most in (1, 0, 8)), about=("most",)),
+        once("already there", "Here the slope is 0, and so is each step: 11 of them are made, and counted.", **_from(tensor(0.0)), about=("zero",)),
+        several("other shapes", "A vector agrees: the norm must take in all elements, whatever the shape is.", *(_from((torch.arange(6.0, dtype=torch.float64) - 2.7).reshape(shape)) for shape in ((6,), (2, 3), (6, 1), (1, 3, 2, 1))), _from(tensor([2.1])), about=("norm", "shape")),
+        once("a descent that leaves its domain", "Below 0 there is no slope, and all steps are NaN. A NaN is not below ω: look for a comparison that is turned around.", **_from(tensor(2.1), slope=ROOT, most=25), about=("comparison",)),
+        once("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", **_from(tensor([[1.1, -2.1, 0.6], [0.3, 1.2, -1.1]]).float()), about=("float32",)),
+        Case("nothing given but slope and start", "Each argument was right when it was given: the defaults in the first line are 0.1, 1e-3 and 10,000.", lambda call: call(slope=BOWL, w=tensor(2.1)), about=("signature",)),
     ],
     mistakes=[
         as_on_the_slide,
@@ -274,4 +244,4 @@ check = Exercise(
         counts_from_zero,
     ],
     source="Algorithm 1 of slide 4",
-)
+)  # fmt: skip

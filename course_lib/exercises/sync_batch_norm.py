@@ -2,7 +2,7 @@
 
 import torch
 
-from course_lib.exercises.cases import tensor
+from course_lib.exercises.cases import scattered
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.ranks import on_ranks, rank_case
 
@@ -119,31 +119,97 @@ def eps_outside(x, n, all_reduce, *, eps=1e-5):
     return (x - mean) / (variance.sqrt() + eps)
 
 
-X = tensor([[1.0, -2.0], [2.0, 0.5], [7.0, 4.0], [9.0, 4.5], [-3.0, 1.0], [-2.5, -6.0], [4.0, 3.0], [5.0, 2.0]])
+def values(samples: int, features: int) -> torch.Tensor:
+    """Samples whose features have unlike means and spreads."""
+    feature = torch.arange(1.0, 1 + features, dtype=torch.float64, device="cpu")
+    return (scattered(samples, features) - 0.3 * feature) * feature.sqrt()
+
+
+X = values(8, 2)
+CONSTANT = torch.cat([X[:, :1], 0.7 * torch.ones_like(X[:, :1])], dim=1)
 
 
 def lift(n, real=False):
     return on_ranks(n, lambda c, x, *_: (x.tensor_split(n)[c.rank], c.n, c.all_reduce), torch.cat, real=real)
 
 
-def case(title, look, n, samples=8, real=False, x=X, **hyper):
-    """The first so many samples over n ranks."""
-    return rank_case(title, look, lift(n, real), x=x[:samples], n=n, all_reduce="given", **hyper)
+def case(title, look, n, x=X, real=False, about=(), **hyper):
+    """These samples over n ranks."""
+    return rank_case(title, look, lift(n, real), about=about, real=real, x=x, n=n, all_reduce="given", **hyper)
 
 
 check = Exercise(
     sync_batch_norm,
     returns=("y",),
     cases=[
-        case("2 ranks with 4 samples each, eps = 0", "Which sums over the samples do mean and variance need?", 2, eps=0.0),
-        case("4 ranks with 2 samples each", "Two ranks agree: look for a number where n should stand.", 4, eps=0.0),
-        case("4 ranks with 1 sample each", "Alone a sample has no variance; together they have.", 4, 4, eps=0.0),
-        case("an eps", "With eps = 0 all agrees: look at where eps stands.", 2, eps=0.5),
-        case("3 ranks with 3, 3 and 2 samples", "Equal parts agree: by what do you divide?", 3, eps=0.0),
-        case("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", 2, x=X.float(), eps=1e-5),
-        case("2 real processes", "In threads of one process all agrees.", 2, real=True, eps=1e-5),
+        case("2 ranks with 4 samples each, eps = 0", "", 2, eps=0.0),
+        case(
+            "4 ranks with 2 samples each",
+            "Two ranks agree: look for a number where n should stand.",
+            4,
+            about=("n",),
+            eps=0.0,
+        ),
+        case(
+            "2 ranks with 3 samples each",
+            "Eight samples agree: look for a number where theirs should stand.",
+            2,
+            X[:6],
+            about=("count", "constant"),
+            eps=0.0,
+        ),
+        case(
+            "4 ranks with 1 sample each",
+            "Two samples a rank agree: alone a sample has no variance, and together they have.",
+            4,
+            X[:4],
+            about=("reduction",),
+            eps=0.0,
+        ),
+        case("an eps", "With eps = 0 all agrees: look at where eps stands.", 2, about=("eps",), eps=0.53),
+        case(
+            "3 ranks with 3, 3 and 2 samples",
+            "Equal parts agree: by what do you divide?",
+            3,
+            about=("count", "reduction", "x"),
+            eps=0.0,
+        ),
+        case("1 rank", "More ranks agree: alone it is plain batch normalization.", 1, X[:5], about=("n",), eps=0.1),
+        case(
+            "5 features",
+            "Two features agree: look for a number where a size of x should stand.",
+            3,
+            values(7, 5),
+            about=("shape", "constant"),
+            eps=0.1,
+        ),
+        case(
+            "one feature",
+            "Several features agree: keep the dimension of size 1.",
+            2,
+            X[:7, :1],
+            about=("shape",),
+            eps=0.1,
+        ),
+        case(
+            "a feature that is the same in all samples",
+            "Other features agree. Its variance is 0, and eps alone stands under the root.",
+            2,
+            CONSTANT,
+            about=("eps", "zero"),
+            eps=1e-3,
+        ),
+        case(
+            "float32 stays float32",
+            "float64 agrees: look for a tensor made in another precision.",
+            2,
+            X.float(),
+            about=("float32",),
+            eps=1e-5,
+        ),
+        case("2 real processes", "In threads of one process all agrees.", 2, X[:7], real=True, eps=1e-5),
     ],
     mistakes=[mean_of_variances, own_statistics, own_count, equal_parts, own_mean_in_variance, unbiased, eps_outside],
     source="the joined batch",
-    seconds=15.0,
-)  # fmt: skip
+    seconds=10.0,
+)

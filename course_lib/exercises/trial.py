@@ -6,7 +6,7 @@ import math
 import textwrap
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ class Trial:
     """The calls of each case played so far; the last one has no values if it ended in `problem`.
 
     A value that cannot be compared with the one `expected` is a problem; one that merely differs is not. After each call `goes_on(trial)`
-    says whether the next one is needed.
+    says whether the next one is needed. A `trusted` function gets the arguments themselves, which it does not change.
     """
 
     fn: Callable
@@ -62,6 +62,7 @@ class Trial:
     steps: list[list[Step]] = field(default_factory=list)
     problem: Problem | None = None
     repeatable: bool = True
+    trusted: bool = False
     seconds: float = math.inf
     start: float = field(default_factory=time.monotonic)
 
@@ -70,6 +71,7 @@ class Trial:
         try:
             for number, case in enumerate(cases):
                 self.steps.append([])
+                self.seconds += case.startup
                 case.play(lambda **given: self._call(case.lift(self.fn), given, printed))
                 if number < REPEATED:
                     self.repeatable &= self._repeats(case.lift(self.fn), self.steps[-1][-1])
@@ -78,6 +80,10 @@ class Trial:
         except Problem as problem:
             self.problem = problem
             self.steps[-1][-1].printed = printed.take()
+
+    def grant(self, seconds: float) -> None:
+        """Give the reader's code more time."""
+        self.seconds += seconds
 
     @property
     def calls(self) -> list[Step]:
@@ -93,12 +99,18 @@ class Trial:
         """Whether both returned the same in every call."""
         return self.agreement(other) == len(self.calls) == len(other.calls)
 
+    def cut_off(self, printed: str) -> None:
+        """Leave the call without values in which the time ran out: the last one, or, if a case had none yet, its first."""
+        self.steps = self.steps or [[]]
+        given = self.steps[-1].pop().given if self.steps[-1] else self.expected.steps[len(self.steps) - 1][0].given
+        self.steps[-1].append(Step(given, printed=printed))
+
     def _call(self, fn: Callable, given: dict[str, Any], printed: Printed) -> tuple:
         self.steps[-1].append(step := Step(given))
         printed.take()
         values = self._values(fn, given)
         if time.monotonic() - self.start > self.seconds:
-            raise Problem(_late(self.fn, self.seconds))
+            raise Problem(late(self.fn, self.seconds))
         if self.expected:
             right = self.expected.steps[len(self.steps) - 1][len(self.steps[-1]) - 1].values
             if text := next(filter(None, map(fault, self.form.returns, values, right)), None):
@@ -116,13 +128,13 @@ class Trial:
             return False
 
     def _values(self, fn: Callable, given: dict[str, Any]) -> tuple:
-        lent = Lent(given)
+        lent = Lent({} if self.trusted else given)
         try:
-            result = self.form.call(fn, lent.arguments)
+            result = self.form.call(fn, given if self.trusted else lent.arguments)
         except Problem:  # what plays the function has a sentence of its own
             raise
         except (Exception, SystemExit) as error:
-            raise Problem(_exception_sentence(self.fn, error)) from None
+            raise Problem(exception_sentence(self.fn, error)) from None
         if touched := lent.changed():
             raise Problem(
                 f"{name_of(self.fn)} changes {' and '.join(touched)} in place (an operation such as `-=` or `mul_`, or an assignment to "
@@ -138,18 +150,19 @@ def attempt(
     """Play the cases with the reader's function, whatever it does."""
     trial = Trial(fn, expected.form, expected, goes_on, seconds=seconds)
     with undisturbed() as printed:
-        place = limited(lambda: trial.play(cases, printed), seconds)
+        place = limited(lambda: trial.play(cases, printed), lambda: trial.seconds, trial.grant)
     if place is not None:
-        trial.problem = Problem(_late(fn, seconds, where(fn, place)))
-        trial.steps[-1][-1] = Step(trial.steps[-1][-1].given, printed=printed.take())
+        trial.problem = Problem(late(fn, trial.seconds, where(fn, place)))
+        trial.cut_off(printed.take())
     return trial
 
 
-def _late(fn: Callable, seconds: float, place: str = "") -> str:
+def late(fn: Callable, seconds: float, place: str = "") -> str:
+    """That the function did not end; `place` is the line that it was at, in words."""
     return (
-        f"{name_of(fn)} did not end within {seconds:g} seconds"
+        f"{name_of(fn)} did not end within {seconds:.3g} seconds"
         + (f": it was{place}" if place else "")
-        + ". Look for a loop that never ends."
+        + ". Look for a loop that never ends, or makes far more rounds than it needs."
     )
 
 
@@ -164,10 +177,11 @@ def where(fn: Callable, frames: Iterable[tuple[str, int]]) -> str:
     return f" at line {lines[-1]}" + (f", `{text}`" if text else "")
 
 
-def _exception_sentence(fn: Callable, error: BaseException) -> str:
+def exception_sentence(fn: Callable, error: BaseException) -> str:
+    """What the reader's function raises, and where in its own lines."""
     place = where(fn, [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)])
     if isinstance(error, RecursionError):
-        return f"{name_of(fn)} calls itself without end{place}. One call is one step: compute it and return."
+        return f"{name_of(fn)} goes too deep{place}, in calls of functions that call themselves. Is there a way out, which is reached soon enough?"
     text = textwrap.shorten(next(iter(str(error).splitlines()), ""), 160, placeholder=" …").rstrip(".")
     return f"{name_of(fn)} raises {type(error).__name__}{place}" + (f": {text}." if text else ".")
 
@@ -187,13 +201,17 @@ def _unpack(name: str, result: Any, returns: tuple[str, ...]) -> tuple:
         )
     if result is None:
         raise Problem(f"{name} returns None: does each way through it end with `return`? Return {promised}.")
-    if inspect.isgenerator(result) or inspect.iscoroutine(result):
+    if inspect.iscoroutine(result):
         result.close()
-        raise Problem(f"{name} returns a {type(result).__name__}, not values: write it with `def` and `return` only.")
+    if inspect.isawaitable(result) or isinstance(result, (Iterator, AsyncIterator, Mapping, Set)):
+        raise Problem(
+            f"{name} returns a Python {type(result).__name__}: return the values themselves, as in `return {', '.join(returns)}`."
+        )
     values = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     if len(values) != len(returns):
         count = f"{len(values)} value" + "s" * (len(values) != 1)
-        raise Problem(f"{name} returns {count}; {len(returns)} expected: {promised}, in this order.")
+        order = ", in this order" * (len(returns) > 1)
+        raise Problem(f"{name} returns {count}; {len(returns)} expected: {promised}{order}.")
     for label, value in zip(returns, values):
         if value is ... or value is None:
             raise Problem(f"the value that {name} returns for {label} is still `{'...' if value is ... else None}`.")

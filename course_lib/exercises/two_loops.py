@@ -1,6 +1,6 @@
 """Exercise: write the two-loop recursion of L-BFGS."""
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 
 
@@ -189,42 +189,46 @@ def one_loop(g, P, Q):
     return recursion(g, P, Q, forward=lambda n: ())
 
 
-H = tensor([[4.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 2.0]])
-STEPS = tensor([[1.0, 0.0, -1.0], [0.5, 2.0, 0.25], [-1.0, 1.0, 1.0], [0.3, -0.2, 0.8], [2.0, 0.5, 0.1]])
-FLAT = tensor([[2.0, 0.5], [0.5, 1.0]])
-PAIR = tensor([[1.0, -0.5], [0.2, 0.6]])
+H = tensor([[4.1, 1.2, 0.6], [1.2, 3.3, -1.1], [0.6, -1.1, 2.2]])
+STEPS = tensor([[1.1, 0.0, -1.2], [0.6, 2.3, 0.2], [-1.1, 0.9, 1.3], [0.3, -0.2, 0.8], [2.1, 0.6, 0.1]])
+FLAT = tensor([[2.1, -0.7], [-0.7, 1.1]])
+PAIR = tensor([[1.1, -0.6], [-0.2, 0.7]])
+SLOPE, SLOPES = tensor([1.3, -2.1]), tensor([1.1, -2.3, 0.6])
 
 check = Exercise(
     two_loops,
     returns=("Bg",),
     cases=[
-        once(
-            "one pair, two parameters",
-            "With one pair each loop has one turn: look at a, γ and b, one after the other.",
-            g=tensor([1.0, 2.0]),
-            P=PAIR[:1],
-            Q=PAIR[:1] @ FLAT,
-        ),
+        once("one pair, two parameters", "", g=SLOPE, P=PAIR[:1], Q=PAIR[:1] @ FLAT),
         once(
             "two pairs",
-            "One pair agrees: look at the order of the two loops, and which a belongs to which pair.",
-            g=tensor([1.0, 2.0]),
+            "One pair agrees: look at the order of the two loops, at the rows that you take, and at which a belongs to which pair.",
+            g=SLOPE,
             P=PAIR,
             Q=PAIR @ FLAT,
+            about=("order", "constant", "a"),
         ),
         once(
             "three pairs, three parameters",
             "Two pairs agree: look for an index that is written as a number.",
-            g=tensor([1.0, -2.0, 0.5]),
+            g=SLOPES,
             P=STEPS[:3],
             Q=STEPS[:3] @ H,
+            about=("constant",),
         ),
         once(
             "five pairs, more than there are parameters",
             "Three pairs agree: look for a loop over the parameters instead of the pairs.",
-            g=tensor([1.0, -2.0, 0.5]),
+            g=SLOPES,
             P=STEPS,
             Q=STEPS @ H,
+            about=("constant",),
+        ),
+        several(
+            "one parameter",
+            "More parameters agree: here each vector has one element, and B g is p g / q.",
+            *({"g": tensor([-1.7]), "P": STEPS[:n, :1] + 0.1, "Q": 3.1 * STEPS[:n, :1] + 0.31} for n in (1, 3)),
+            about=("shape",),
         ),
         once(
             "the gradient of the newest step: B q = p",
@@ -232,13 +236,23 @@ check = Exercise(
             g=H @ STEPS[0],
             P=STEPS[:3],
             Q=STEPS[:3] @ H,
+            about=("a", "p", "q"),
+        ),
+        once(
+            "a gradient of 0",
+            "B g is 0 for g = 0: look for something divided by g.",
+            g=0 * SLOPE,
+            P=PAIR,
+            Q=PAIR @ FLAT,
+            about=("g",),
         ),
         once(
             "float32",
             "float64 agrees: look for a tensor made in another precision than that of g.",
-            g=tensor([1.0, -2.0, 0.5]).float(),
+            g=SLOPES.float(),
             P=STEPS.float(),
             Q=(STEPS @ H).float(),
+            about=("float32",),
         ),
     ],
     mistakes=[

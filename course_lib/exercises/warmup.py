@@ -165,9 +165,9 @@ WAVE = Schedule("restarts with T_0 = 5", lambda t: schedules.warm_restarts(t, lr
 USUAL = {"schedule": LINE, "steps": 10, "start": 0.1}
 
 
-def _steps(title: str, look: str, steps_taken, **other) -> Case:
+def _steps(title: str, look: str, steps_taken, about=(), **other) -> Case:
     """A call for each number of steps taken."""
-    return Case(title, look, lambda call: [call(t=t, **(USUAL | other)) for t in steps_taken])
+    return Case(title, look, lambda call: [call(t=t, **(USUAL | other)) for t in steps_taken], about=about)
 
 
 check = Exercise(
@@ -175,14 +175,20 @@ check = Exercise(
     returns=("rate",),
     cases=[
         once("before the first step", "", t=0, **(USUAL | {"schedule": FLAT})),
-        once("half of the warm-up", "The start agrees: look at the line.", t=5, **(USUAL | {"schedule": FLAT})),
-        once("its last step", "The middle agrees: look at where the line ends.", t=9, **(USUAL | {"schedule": FLAT})),
-        _steps("in front of a constant rate", "Look at what happens at t = steps and after.", range(30), schedule=FLAT),
-        _steps("in front of a falling line", "A constant rate agrees: look at the t that you give to the schedule.", range(40)),
-        _steps("in front of restarts", "A line agrees: look at the t that you give to the schedule.", range(45), schedule=WAVE),
-        _steps("another length and start", "Look for a number where an argument's name should stand.", range(30), steps=4, start=0.5),
-        _steps("a warm-up of one step", "One step of warm-up: t = 0 has the share start, t = 1 is the schedule's first.", range(5), steps=1),
-        _steps("no warm-up", "With steps = 0 there is nothing before the schedule. Look for a division by steps.", range(5), steps=0),
+        once("half of the warm-up", "The start agrees: look at the line.", t=5, **(USUAL | {"schedule": FLAT}), about=("start", "steps", "t")),
+        once("its last step", "The middle agrees: look at where the line ends.", t=9, **(USUAL | {"schedule": FLAT}), about=("steps",)),
+        _steps("in front of a constant rate", "Look at what happens at t = steps and after.", range(8, 14), schedule=FLAT, about=("comparison", "steps", "t")),
+        _steps("in front of a falling line", "A constant rate agrees: look at the t that you give to the schedule.", range(0, 32, 3), about=("schedule", "steps", "t")),
+        _steps("in front of restarts", "A line agrees: look at the t that you give to the schedule.", range(8, 28), schedule=WAVE, about=("schedule",)),
+        _steps("another length", "A warm-up of 10 steps agrees: look for a number where `steps` should stand.", range(10), steps=4, about=("steps",)),
+        _steps("another start", "A start of 0.1 agrees: look for a number where `start` should stand.", range(0, 15, 2), start=0.35, about=("start",)),
+        _steps("another length and start", "Each by itself agrees: look at where the two meet.", range(12), steps=7, start=0.6, about=("steps", "start")),
+        _steps("a start at 0", "With start = 0 the line begins at 0: 0 is a number like any other.", range(0, 15, 3), start=0.0, about=("start",)),
+        _steps("a start at 1", "With start = 1 the line is flat.", range(0, 15, 3), start=1.0, about=("start",)),
+        _steps("a warm-up of one step", "One step of warm-up: t = 0 has the share start, t = 1 is the schedule's first.", range(5), steps=1, about=("steps", "constant")),
+        _steps("no warm-up", "With steps = 0 there is nothing before the schedule. Look for a division by steps.", range(5), steps=0, about=("steps", "comparison")),
+        _steps("steps in any order", "In order all agrees: look for something that is kept between calls. The rate depends on t alone.", (25, 3, 10, 0, 9, 3), about=("memory",)),
+        Case("no length and no start given", "Each one was right when it was given: steps is 10 and start is 0.01 where none is.", lambda call: [call(schedule=LINE, t=t) for t in (0, 5, 9, 10, 13)], about=("signature",)),
     ],
     mistakes=[
         begins_at_zero, does_not_rise, start_is_a_rate, start_on_top, counts_from_one, arrives_a_step_early, geometric,

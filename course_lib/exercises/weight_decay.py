@@ -6,8 +6,8 @@ from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.exercises.rule_cases import rule_cases
 from course_lib.formulas import sgdw as reference
 
-# Case 1, where most mistakes show, has w = 2, g = 3, t = 1, lr = 0.5, momentum = 0.9, decay = 0.1: delta is 0.3, the step is -0.15,
-# the decay is -0.1, so w moves by -0.25.
+# Case 1, where most mistakes show, has w = 2.1, g = 3.3, t = 1, lr = 0.5, momentum = 0.9, decay = 0.1: delta is 0.33, the step is -0.165,
+# the decay is -0.105, so w moves by -0.27.
 
 
 @mistake(
@@ -48,7 +48,7 @@ def decay_remembered(w, g, t, delta=0.0, *, lr=0.1, momentum=0.9, decay=0.01):
 
 @mistake(
     "w moved by {moved} instead of {should_move}: that is the step along delta alone. Nothing decays. The rule has one term more than "
-    "momentum; here it is as large as 0.1."
+    "momentum; here it is as large as 0.105."
 )
 def no_decay(w, g, t, delta=0.0, *, lr=0.1, momentum=0.9, decay=0.01):
     delta = momentum * delta + (1 - momentum) * g
@@ -128,7 +128,7 @@ def pytorchs_momentum(w, g, t, delta=0.0, *, lr=0.1, momentum=0.9, decay=0.01):
 
 
 @mistake(
-    "The decay is right, the step is not: with the gradient {given[g]} w must fall by 0.15 more than it decays, and it rose. w moved by "
+    "The decay is right, the step is not: with the gradient {given[g]} w must fall by 0.165 more than it decays, and it rose. w moved by "
     "{moved} instead of {should_move}. Look at the sign in front of delta."
 )
 def uphill(w, g, t, delta=0.0, *, lr=0.1, momentum=0.9, decay=0.01):
@@ -175,7 +175,9 @@ check = Exercise(
     reference,
     returns=("w", "delta"),
     cases=rule_cases(
-        reference, usual={"lr": 0.5, "momentum": 0.9, "decay": 0.1}, other={"lr": 0.2, "momentum": 0.5, "decay": 0.3}
+        reference,
+        usual={"lr": 0.5, "momentum": 0.9, "decay": 0.1},
+        other={"lr": 0.2137, "momentum": 0.5371, "decay": 0.3119},
     ),
     mistakes=[
         grows,

@@ -122,22 +122,26 @@ def uncentered_covariance(train, x, *, eps=1e-5):
     return by(x, train.mean(0), train.T @ train / (len(train) - 1), eps)
 
 
-TWO = tensor([[3.0, 1.0], [5.0, 2.0], [4.0, 3.0], [8.0, 4.0], [5.0, 0.0]])
-NEW = tensor([[4.0, 1.0], [6.0, 5.0], [1.0, 2.5]])
+TWO = tensor([[3.1, -1.2], [5.3, 0.1], [-4.2, 1.3], [8.1, 2.3], [5.2, -2.1]])
+NEW = tensor([[4.1, -1.2], [-6.2, 3.3], [1.1, 0.4]])
 THREE = tensor(
-    [[1.0, -2.0, 0.5], [0.2, 3.0, -1.0], [2.0, 0.4, 0.1], [-1.0, 1.0, 2.0], [0.3, -0.7, 0.9], [1.4, 2.2, -0.6]]
+    [[1.1, -2.1, 0.6], [0.2, 3.1, -1.1], [2.1, 0.4, 0.1], [-1.1, 1.2, 2.3], [0.3, -0.7, 0.9], [1.4, 2.2, -0.6]]
 )
+WIDE = torch.cat([THREE, THREE.roll(1, 0) * 0.7 - 0.3, THREE.flip(0) + 1.1], 1)[:4]  # 4 examples of 9 features
 
 check = Exercise(
     whitened,
     returns=("z",),
     cases=[
-        once("two features, eps = 0", "Start with the covariance: torch.cov(train.T) is what it should be.", train=TWO, x=NEW, eps=0.0),
-        once("the training set itself", "Other data agrees: look for a difference between train and x.", train=TWO, x=TWO, eps=0.0),
-        once("with an eps", "With eps = 0 all agrees: look at where eps stands.", train=TWO, x=NEW, eps=0.5),
-        once("three features, eps as usual", "Two features agree: look at the axes.", train=THREE, x=THREE[:2]),
-        once("a feature that never changes", "One variance is 0 here: look at the root and at eps.", train=torch.cat([TWO, 0 * TWO[:, :1] + 2], 1), x=torch.cat([NEW, 0 * NEW[:, :1] + 2.1], 1), eps=0.01),
-        once("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", train=TWO.float(), x=NEW.float(), eps=0.1),
+        once("two features, eps = 0", "", train=TWO, x=NEW, eps=0.0),
+        once("the training set itself", "Other data agrees: look for a difference between train and x.", train=TWO, x=TWO, eps=0.0, about=("train", "x")),
+        once("with an eps", "With eps = 0 all agrees: look at where eps stands.", train=TWO, x=NEW, eps=0.5, about=("eps",)),
+        once("three features", "Two features agree: look at the axes.", train=THREE, x=THREE[:2] - 0.3, eps=0.1, about=("axes",)),
+        once("one example", "More examples agree: x may hold one alone, and all statistics come from train.", train=THREE, x=THREE[3:4], eps=0.1, about=("x",)),
+        once("fewer examples than features", "Here some variances are 0, and eps is what keeps the root above 0.", train=WIDE, x=WIDE[:3] + 0.2, eps=0.2, about=("eps", "values")),
+        once("a feature that never changes", "One variance is 0 here: look at the root and at eps.", train=torch.cat([TWO, 0 * TWO[:, :1] + 2.2], 1), x=torch.cat([NEW, 0 * NEW[:, :1] + 2.3], 1), eps=0.01, about=("eps", "values")),
+        once("float32 stays float32", "float64 agrees: look for a tensor made in another precision.", train=TWO.float(), x=NEW.float(), eps=0.1, about=("float32",)),
+        once("no eps given", "Each eps that was given agrees: it is 1e-5 where none is.", train=TWO, x=NEW, about=("signature",)),
     ],
     mistakes=[
         not_turned_back, rows_for_columns, not_divided, divided_by_n, no_eps, eps_outside, not_centered, own_statistics, own_mean,

@@ -2,7 +2,7 @@
 
 import math
 
-from course_lib.exercises.cases import once, tensor
+from course_lib.exercises.cases import once, several, tensor
 from course_lib.exercises.exercise import Exercise, mistake
 from course_lib.formulas.initialization import xavier_uniform as formula
 
@@ -24,7 +24,7 @@ def within(u, bound):
     return bound * (2 * u - 1)
 
 
-# Case 1 has 2 outputs and 4 inputs: the bound is √(6/6) = 1, and its u = 0, 0.25, 0.5, … become -1, -0.5, 0, …
+# Case 1 has 2 outputs and 4 inputs: the bound is √(6/6) = 1, and its u = 0, 0.1, 0.3, … become -1, -0.8, -0.4, …
 
 
 @mistake(
@@ -142,31 +142,56 @@ check = Exercise(
     xavier,
     returns=("weights",),
     cases=[
-        once("4 inputs, 2 outputs", "", u=tensor([[0.0, 0.25, 0.5, 0.75], [0.125, 0.875, 0.375, 0.9375]]), gain=1.0),
+        once("4 inputs, 2 outputs", "", u=tensor([[0.0, 0.1, 0.3, 0.7], [0.2, 0.9, 0.4, 0.95]]), gain=1.0),
         once(
             "3 inputs, 12 outputs",
             "One shape agrees: look at how both fans enter, and for a root.",
             u=draws(12, 3),
             gain=1.0,
+            about=("fans", "inputs", "outputs"),
         ),
-        once("another gain", "A gain of 1 agrees: look at where the gain enters.", u=draws(2, 4), gain=5 / 3),
+        several(
+            "other gains",
+            "A gain of 1 agrees: look at where the gain enters.",
+            *({"u": draws(2, 4), "gain": gain} for gain in (5 / 3, 0.4)),
+            about=("gain",),
+        ),
         once(
             "a convolution over one dimension",
             "Linear layers agree: look at what a kernel adds to both fans.",
             u=draws(2, 3, 5),
             gain=1.0,
+            about=("kernel",),
         ),
         once(
             "a convolution over two dimensions",
             "One dimension of the kernel agrees: look for one that is left out.",
             u=draws(4, 3, 2, 3),
             gain=1.0,
+            about=("kernel",),
+        ),
+        once(
+            "a convolution over three dimensions",
+            "Two dimensions of the kernel agree: it may have any number of them.",
+            u=draws(2, 3, 3, 2, 4),
+            gain=1.0,
+            about=("kernel",),
+        ),
+        several(
+            "dimensions of 1",
+            "Larger weights agree: one input, one output and a kernel of one position are counted like any others.",
+            *({"u": draws(*shape) + 0.01, "gain": 1.0} for shape in ((1, 1), (1, 7), (5, 1), (3, 2, 1, 1), (1, 4, 3))),
+            about=("inputs", "outputs", "kernel"),
         ),
         once(
             "float32 stays float32",
             "float64 agrees: look for a tensor made in another precision.",
             u=draws(3, 5).float(),
             gain=2.0,
+            about=("float32",),
+        ),
+        once(
+            "no gain given", "A gain that is given agrees: it is 1 where none is.", u=draws(3, 5), about=("signature",)
         ),
     ],
     mistakes=[

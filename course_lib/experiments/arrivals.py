@@ -7,18 +7,11 @@ import torch
 from torch.func import vmap
 
 from course_lib.experiments.sweep import sweep
+from course_lib.formulas.ends import end_of_run, steps_to_goal
 from course_lib.formulas.signature import signature
 from course_lib.formulas.surfaces import Surface
 
 RATES = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 9))  # four a decade
-
-
-def steps_to_goal(late, t, above, goal):
-    """After how many steps the loss stays at the goal, if it is `above` the minimum at t, and was there `late` before.
-
-    It stays late as long as it is NaN.
-    """
-    return torch.where(above <= goal, late, t + 1)
 
 
 def steps_until_it_stays(losses: torch.Tensor, goal: float) -> torch.Tensor:
@@ -30,6 +23,17 @@ def steps_until_it_stays(losses: torch.Tensor, goal: float) -> torch.Tensor:
     for t, above in enumerate(losses):
         late = steps_to_goal(late, t, above, goal)
     return late.where(late < len(losses), math.inf)
+
+
+def ends(losses: torch.Tensor, goal: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """How each run ended (REACHED, NOT_SETTLED or DIVERGED of formulas.ends), and how high it got after the middle.
+
+    `losses` above the floor, of shape (steps + 1, ...); both results have the shape (...).
+    """
+    half = len(losses) // 2 + len(losses) % 2  # the steps up to the middle, the start included
+    away = losses.abs()
+    before, after = away[:half].amax(0), away[half if len(losses) > 1 else 0 :].amax(0)
+    return end_of_run(steps_until_it_stays(losses, goal), before, after, away[-1], len(losses) - 1), after
 
 
 def arrivals(

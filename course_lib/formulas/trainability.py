@@ -7,6 +7,7 @@ not his mean-field one, so the rates mean what they mean in torch.
 from typing import Annotated
 
 from torch.func import grad
+from torch.linalg import eigvalsh
 
 from course_lib.formulas.objective import squared_error
 from course_lib.formulas.signature import Range
@@ -25,6 +26,13 @@ def one_hidden_layer(W, V, x):
 def training_error(W, V, x, y):
     """Half the mean squared error of the network, y of shape (examples,)."""
     return squared_error(one_hidden_layer(W, V, x), y)
+
+
+def largest_rate(features):
+    """The largest stable rate of the last layer while its features, of
+    shape (hidden, examples), stay as they are: 2 / λ_max of H Hᵀ / n.
+    """
+    return 2 / eigvalsh(features @ features.T / features.shape[1])[-1]
 
 
 def two_rates(W, V, x, y, *, lr_1: LayerRate = 1.0, lr_2: LayerRate = 0.3):

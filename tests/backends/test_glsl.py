@@ -18,6 +18,7 @@ from course_lib.backends.glsl import LARGEST, LONGEST, fragment, number
 from course_lib.backends.program import Instruction, Program
 from course_lib.backends.recurrence import Recurrence, hyperparameters, trace_descent
 from course_lib.experiments import sweep
+from course_lib.experiments.arrivals import ends
 from course_lib.formulas import (
     RULES,
     SURFACES,
@@ -30,6 +31,7 @@ from course_lib.formulas import (
     rosenbrock,
     steepest_descent,
 )
+from course_lib.formulas.ends import DIVERGED
 
 CELLS, STEPS, FEW, GOAL, BOUND = 20, 200, 30, 1e-3, 1000.0
 CHAOTIC = COUPLED  # as LAMB, whose trust ratio |w| / |step| makes the last digit of a small step into a large one
@@ -66,13 +68,13 @@ def draw(page):
 def verdicts(path, surface, lowest, minima=None):
     """What a shader says of runs, from their paths (steps + 1, runs, 2): steps and whether they are lost."""
     above = vmap(vmap(surface))(path) - lowest
-    lost = ~((path.abs() <= BOUND).all(-1) & above.isfinite()).all(0)
+    lost = ~(path.abs() <= BOUND).all(-1).all(0) | (ends(above, GOAL)[0] == DIVERGED)
     late = torch.where(above > GOAL, torch.arange(1, len(path) + 1)[:, None], 0).amax(0)
     return torch.where(lost, len(path), late), lost
 
 
 def classes(steps, lost):
-    """0: arrived, 1: not in time, 2: lost."""
+    """0: reached, 1: not settled, 2: diverged."""
     return torch.where(lost.bool(), 2, (steps > STEPS).long())
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from claims import About, Above, Page
+from claims import About, Above, Below, Page
 from torch.func import grad
 
 from course_lib.experiments import Optimizer, recorded, sweep
@@ -60,12 +60,27 @@ def test_the_last_figure(page):
     assert (fig.steps, fig.lr, fig.condition_number, fig.half) == (400, 0.2, 20, 50)
 
 
+@page.claim(
+    "At {} it still swings by {} at the end;",
+    "At {} the run is within {} of the minimum. At {} the steps have run out {} before it, at {} it is {}.",
+)
+def test_how_fast_the_last_figure_s_rate_may_fall():
+    fig, ends = page.figure(3), {}
+    for fig.half in (50.0, 20.0, 10.0, 5.0, 2.0, 1.5, 1.0):
+        ends[fig.half] = fig.path["fading"][-1].abs()
+    swings = torch.stack([end.max() for half, end in ends.items() if half > 1.5])
+    assert (swings.diff() < 0).all()
+    return 50, ends[50.0].max(), 2, Below(ends[2.0]), 1.5, ends[1.5][0], 1, ends[1.0][0]
+
+
 # The updates
 
 
 @page.claim(
-    r"the weight of the past, {} | a number in", r"${}$ in RMSprop, ${}$ in Adadelta | a small number",
-    r"The slide and Hinton's lecture have {}; PyTorch has {}.", r"and the first step {} times: ${}\,\eta$.",
+    r"the weight of the past, {} | a number in",
+    r"${}$ in RMSprop, ${}$ in Adadelta | a small number",
+    r"The slide and Hinton's lecture have {}; PyTorch has {}.",
+    r"and the first step {} times: ${}\,\eta$.",
     "multiplies the step by `lr`, with the default 1. Some libraries have had {} there",
     r"$\eta = {}$, `alpha=0.99`, `eps=1e-8` outside the root",
     r"PyTorch's default for RMSprop is $\gamma = {}$, a window of {} steps.",
@@ -78,8 +93,17 @@ def test_the_defaults():
     assert torchs["eps"] == RMS_EPS and zeilers["eps"] == ADA_EPS and zeilers["rho"] == gamma and zeilers["lr"] == 1
     first = [1 / math.sqrt(1 - x) for x in (gamma, torchs["alpha"])]
     return (
-        gamma, RMS_EPS, ADA_EPS, gamma, torchs["alpha"], first[1] / first[0], first[1], 0.001, torchs["lr"],
-        torchs["alpha"], 1 / (1 - torchs["alpha"]),
+        gamma,
+        RMS_EPS,
+        ADA_EPS,
+        gamma,
+        torchs["alpha"],
+        first[1] / first[0],
+        first[1],
+        0.001,
+        torchs["lr"],
+        torchs["alpha"],
+        1 / (1 - torchs["alpha"]),
     )
 
 
@@ -147,7 +171,8 @@ def test_rmsprop_forgets_the_wall():
 
 
 @page.claim(
-    "Each of {} runs, for each of {} seeds, has the loss", r"Adagrad has $\eta = {}$ here, RMSprop {}:",
+    "Each of {} runs, for each of {} seeds, has the loss",
+    r"Adagrad has $\eta = {}$ here, RMSprop {}:",
     "RMSprop needs {} steps, however old it is. Adagrad needs {} after {} steps and {} after {}.",
     "Adagrad rises from {} to {}. RMSprop stays at {} and Adadelta between {} and {}.",
     "Adagrad's falls from {} after {} steps to {} after {}. RMSprop's stays at {}. Adadelta's rises to {} and stays there.",
@@ -163,9 +188,26 @@ def test_who_follows_a_minimum_that_moves():
     assert (falls[:, -1] < stays[:, -1] / 8).all() and ((rises[:, 3:] / rises[:, -1:] - 1).abs() < 0.2).all()
     first, last = times[0], times[-1]
     return (
-        record.settings["runs"], len(record.seeds), lr["adagrad"]["lr"], lr["rmsprop"]["lr"],
-        rms[:, 1:].median(), at[100], 100, at[last], last, at[first], at[last], rms[:, 1:].median(), ada.min(), ada.max(),
-        About(falls[:, 0].median()), first, falls[:, -1].median(), last, stays[:, -1].median(), rises[:, -1].median(),
+        record.settings["runs"],
+        len(record.seeds),
+        lr["adagrad"]["lr"],
+        lr["rmsprop"]["lr"],
+        rms[:, 1:].median(),
+        at[100],
+        100,
+        at[last],
+        last,
+        at[first],
+        at[last],
+        rms[:, 1:].median(),
+        ada.min(),
+        ada.max(),
+        About(falls[:, 0].median()),
+        first,
+        falls[:, -1].median(),
+        last,
+        stays[:, -1].median(),
+        rises[:, -1].median(),
     )
 
 
@@ -176,7 +218,8 @@ def test_who_follows_a_minimum_that_moves():
     "The loss falls far below ${}$ at first.",
     "It falls below ${}$, rises again by itself from about step {} on, and stays at {} for good.",
     "It is {} at the end, a quarter.",
-    "No: it is {} on either side in both coordinates, as before.", "costs more on a steeper wall: the loss is {}.",
+    "No: it is {} on either side in both coordinates, as before.",
+    "costs more on a steeper wall: the loss is {}.",
     r"the loss stays at $(1 + \kappa)\,\eta^2/8$: {} in the figure.",
 )
 def test_the_loss_at_which_rmsprop_swings():
@@ -237,8 +280,21 @@ def test_eps_is_the_learning_rate_of_adadelta():
         losses.append(fig.losses)
     assert losses[1][150] < 1e-8 and halfway[2] < 6
     return (
-        math.sqrt(ADA_EPS / 0.1), ADA_EPS, About(first), math.hypot(*fig.start), halfway[0], fig.steps, losses[0][-1],
-        halfway[1], 1e-8, 150, losses[1][-1], fig.steps, fig.condition_number, About(losses[2][-1]), losses[2][0],
+        math.sqrt(ADA_EPS / 0.1),
+        ADA_EPS,
+        About(first),
+        math.hypot(*fig.start),
+        halfway[0],
+        fig.steps,
+        losses[0][-1],
+        halfway[1],
+        1e-8,
+        150,
+        losses[1][-1],
+        fig.steps,
+        fig.condition_number,
+        About(losses[2][-1]),
+        losses[2][0],
     )
 
 
@@ -277,8 +333,17 @@ def test_the_hidden_rate_grows_on_a_slope_and_settles_under_noise():
     settled = noise[:, -1]
     rate = settled.median() * math.sqrt(ADA_EPS)
     return (
-        int((away > -1).sum()), ADA_EPS, settled.median(), ADA_EPS, rate, times[-1], len(record.seeds), slope[0, 0], slope[0, -1],
-        settled.min(), settled.max(),
+        int((away > -1).sum()),
+        ADA_EPS,
+        settled.median(),
+        ADA_EPS,
+        rate,
+        times[-1],
+        len(record.seeds),
+        slope[0, 0],
+        slope[0, -1],
+        settled.min(),
+        settled.max(),
     )
 
 
@@ -348,10 +413,24 @@ def test_a_schedule_does_more_than_the_choice_of_the_rule():
     assert falling["adagrad_linear"] == pytest.approx(falling["rmsprop_linear"], rel=0.1)
     linear, low = mean["gradient_descent_linear"], falling["adagrad_linear"]
     return (
-        16, record.settings["steps"], len(record.seeds), len(best("rmsprop_linear")[1]), 2000,
-        gain.min(), gain.max(), times.min(), times.max(), linear, low,
-        mean["adagrad_constant"], mean["rmsprop_constant"], mean["adadelta_constant"],
-        others.mean(), mean["adagrad_constant"], linear, low,
+        16,
+        record.settings["steps"],
+        len(record.seeds),
+        len(best("rmsprop_linear")[1]),
+        2000,
+        gain.min(),
+        gain.max(),
+        times.min(),
+        times.max(),
+        linear,
+        low,
+        mean["adagrad_constant"],
+        mean["rmsprop_constant"],
+        mean["adadelta_constant"],
+        others.mean(),
+        mean["adagrad_constant"],
+        linear,
+        low,
     )
 
 
@@ -379,7 +458,8 @@ def test_the_best_eps_of_adadelta_is_the_best_rate_of_rmsprop():
 @page.claim(
     r"silences gradients below $\sqrt\epsilon = {}$ in the one and below ${}$ in the other.",
     r"A network of {} weights, {} steps of RMSprop with $\eta = {}$; the largest weights are between {} and {}.",
-    "the worst weight is off by {} to {}, at ${}$ by {} to {}.", "at the default the difference becomes at least {} times smaller.",
+    "the worst weight is off by {} to {}, at ${}$ by {} to {}.",
+    "at the default the difference becomes at least {} times smaller.",
     "With the same ε under the root it grows from {} to {} at the default to {} to {} at a ten-thousandth; with the square of ε it is "
     "at most about a fifth",
 )
@@ -391,9 +471,20 @@ def test_how_far_eps_inside_and_outside_part():
     weights, losses, *_ = fit_product(lambda p: torch.optim.RMSprop(p, lr=0.01, alpha=0.9))
     ends = default.min(), default.max(), large.min(), large.max()
     return (
-        math.sqrt(RMS_EPS), RMS_EPS, len(weights), len(losses), record.settings["lr"], largest.min(), largest.max(),
-        *ends[:2], record.settings["eps"][-1], *ends[2:], Above(default / square[:, 0]),
-        About(ends[0]), About(ends[1]), *ends[2:],
+        math.sqrt(RMS_EPS),
+        RMS_EPS,
+        len(weights),
+        len(losses),
+        record.settings["lr"],
+        largest.min(),
+        largest.max(),
+        *ends[:2],
+        record.settings["eps"][-1],
+        *ends[2:],
+        Above(default / square[:, 0]),
+        About(ends[0]),
+        About(ends[1]),
+        *ends[2:],
     )
 
 

@@ -35,10 +35,11 @@ def worst(beta1=0.9, beta2=0.999):
 
 
 @page.claim(
-    "the learning rate, by default {} | a number", "the weights of the past, by default {} and {} |",
+    "the learning rate, by default {} | a number",
+    "the weights of the past, by default {} and {} |",
     "keeps the denominator above 0, by default ${}$",
     "`torch.optim.Adam(params)`: `lr=1e-3, betas=(0.9, 0.999), eps=1e-8`",
-    "start at {}.",
+    "begin with {}.",
 )
 def test_the_defaults():
     ours, theirs = signature(adam).hyper, torch.optim.Adam([torch.zeros(1)]).defaults
@@ -68,21 +69,14 @@ def test_the_second_and_third_figure(page):
 
 
 @page.claim(
-    "Each pixel is a run of {} steps on Rosenbrock's valley.", r"With $\eta = {}$ Adam may go {} in each step, and yet {} steps are not enough.",
+    "Each pixel is a run of {} steps on Rosenbrock's valley.",
+    r"With $\eta = {}$ Adam may go {} in each step, and yet {} steps are not enough.",
     r"Drag $\beta_2$ to {}.",
 )
 def test_the_map_s_settings(page):
     fig = page.figure(3)
     assert [*fig.x_range, *fig.y_range] == [0.01, 4, 0, 0.99] and fig.start == [-1.2, 1.0]
     return fig.steps, fig.lr, fig.lr, fig.steps, 0.99
-
-
-@page.claim("here is the loss after {} steps for each pair", "The ring is at the defaults, {} and {}.",
-            "Which way does this border move with {} steps, and how far?")
-def test_the_second_map_s_settings(page):
-    fig = page.figure(5)
-    assert [*fig.x_range, *fig.y_range] == [0, 0.9999, 0, 0.99] and fig.lr == 0.1 and fig.view == "loss"
-    return fig.steps, fig.beta2, fig.beta1, 2 * fig.steps
 
 
 @page.claim(r"Here $\beta_2 = {}$, so that {} steps show it.")
@@ -96,9 +90,10 @@ def test_the_settings_of_the_run_that_does_not_rest(page):
 
 
 @page.claim(
-    "Drag *unit* to {}, then to {}. Which path changes?", "raise the condition number to {}. What does Adam's path do?",
+    "Drag *unit* to {}, then to {}. Which path changes?",
+    "raise the condition number to {}. What does Adam's path do?",
     r"Keep $\kappa = {}$ and turn *angle* to {}.",
-    r"by $\eta = {}$ in each coordinate, from $({}, {})$ to $({}, {})$. The gradient itself is {} times as steep in $y$ as in $x$.",
+    r"by $\eta = {}$ in each coordinate, from $({}, {})$ to $({}, {})$, though the gradient is {} times as steep in $y$ as in $x$.",
     "At {} it diverges; at {} it has hardly left the start in $x$ after {} steps. Adam's path stays where it is, to within a millionth;",
 )
 def test_adam_does_not_see_the_unit_of_the_loss_and_momentum_does():
@@ -166,14 +161,14 @@ def lengths(g: torch.Tensor, **betas) -> torch.Tensor:
 
 
 @page.claim(
-    r"never more than ${}\,\eta$, whatever the loss;",
-    r"The first factor alone, {} with the usual betas, is what *one* gradient after a long silence does.",
-    "the true bound is $c = {}$. Each row below is one parameter with a history of its own, {} steps of which have passed; "
+    r"say how long its steps are: with the usual $\beta_1$ and $\beta_2$ never more than ${}\,\eta$, whatever the loss;",
+    r"The first factor alone, {} with the usual betas, is what *one* gradient after a long silence does, and",
+    "the true bound is $c = {}$.",
+    "Each row below is one parameter with a history of its own, {} steps of which have passed; "
     "what counts is the longest of the next {} steps.",
     "A gradient that is always 5: {}. One that changes its sign in each step: {}. Noise around 0, over {} seeds: between {} and {}. "
     "After a silence, a single gradient: {}, a constant one: {}, one that grows by {} a step: {}.",
-    r"which with the usual $\beta_1$ and $\beta_2$ is at most ${}\,\eta$.",
-    r"as long as the bound of {} does not hurt.",
+    r"With the usual $\beta_1$ and $\beta_2$ no step is longer than ${}\,\eta$.",
 )
 def test_the_longest_steps():
     record = recorded("adam_longest_steps")
@@ -183,12 +178,25 @@ def test_the_longest_steps():
     assert 0.1 / math.sqrt(0.001) == pytest.approx(single[0].item(), abs=0.005)
     settings = record.settings
     return (
-        worst(), single, worst(), settings["silence"], settings["steps"], steady, turning, len(record.seeds), noise.min(), noise.max(),
-        single, constant, 0.11, growing, worst(), worst(),
+        worst(),
+        single,
+        worst(),
+        settings["silence"],
+        settings["steps"],
+        steady,
+        turning,
+        len(record.seeds),
+        noise.min(),
+        noise.max(),
+        single,
+        constant,
+        0.11,
+        growing,
+        worst(),
     )
 
 
-@page.claim(r"= {}$, by the computation in [the chapter on momentum]")
+@page.claim(r"= {}$ of $\eta$, by the computation in [the chapter on momentum]")
 def test_steps_on_noise_are_a_quarter_of_the_rate():
     noise = torch.randn(700, 400, generator=torch.Generator().manual_seed(0), dtype=FLOAT)
     seen = lengths(noise)[400:].square().mean().sqrt().item()
@@ -204,10 +212,9 @@ def test_no_step_passes_the_bound(seed):
 
 
 @page.claim(
-    r"the bound lower: {} for $\beta_2 = {}$, and {} for {}, which GPT-3 was trained with.",
+    r"the bound lower: {} for $\beta_2 = {}$, and {} for {}, which [GPT-3]",
     "moves up to seven times as far as",
     r"at $\beta_1 = {}$ that is ${}\,\eta$, at the lower edge of the map, $\beta_1 = 0$, it is ${}\,\eta$.",
-    r"GPT-3, trained with $\beta_2 = {}$.",
 )
 def test_the_bound_and_its_values():
     corrected = [
@@ -215,7 +222,7 @@ def test_the_bound_and_its_values():
         for t in range(1, 400)
     ]
     assert max(corrected) <= worst() * (1 + 1e-9)  # the corrections do not lift it
-    return worst(beta2=0.99), 0.99, worst(beta2=0.95), 0.95, 0.9, worst(), worst(beta1=0.0), 0.95
+    return worst(beta2=0.99), 0.99, worst(beta2=0.95), 0.95, 0.9, worst(), worst(beta1=0.0)
 
 
 # The correction
@@ -225,12 +232,12 @@ def test_the_bound_and_its_values():
     "without it the first step is {} times as long, the twelfth {} times;",
     r"(1 - \beta_1)/\sqrt{1 - \beta_2} = {}$ times as long. It gets worse, because $m$ fills up within {} steps and $v$ takes {}: "
     "{} times at step {}. After {} steps the factor is still {}, after {} it is {}, and only from step {} on is it below {}.",
-    "this is the same {} as above.",
+    "A zero start is a long silence: this is the {} of above.",
     "The misprint of slide 18 is the first line, divided by {}: right at the first step, {} too long at the twelfth, and from step {} "
     "on less than a third of the rate",
     "Nothing corrected: {} at step 1, {} at step {}, then slowly down to 1. Only m corrected: {} at step 1, down to 1. "
     "Only v corrected: {} at step 1, 1 after some {} steps. 1 − β as printed: the first line, divided by {}, so that it ends at {}.",
-    "Without it the steps are up to {} times as long, and too long for a {} steps.",
+    "Without it the steps are up to {} times as long.",
 )
 def test_what_mistakes_do_to_the_step():
     first, most = factor(1), factor(12)
@@ -239,9 +246,32 @@ def test_what_mistakes_do_to_the_step():
     third = next(t for t in range(13, 5000) if factor(t) / first < 1 / 3)
     assert 1 - 0.9**30 > 0.95 and factor(1000) > 1.25
     return (
-        first, most, first, 10, 1000, most, 12, 100, factor(100), 1000, factor(1000), last, 1.1, most,
-        first, About(most / first), third,
-        first, most, 12, 1 / math.sqrt(1 - 0.999), 0.1, 30, first, factor(5000) / first, most, 1000,
+        first,
+        most,
+        first,
+        10,
+        1000,
+        most,
+        12,
+        100,
+        factor(100),
+        1000,
+        factor(1000),
+        last,
+        1.1,
+        most,
+        first,
+        About(most / first),
+        third,
+        first,
+        most,
+        12,
+        1 / math.sqrt(1 - 0.999),
+        0.1,
+        30,
+        first,
+        factor(5000) / first,
+        most,
     )
 
 
@@ -254,7 +284,7 @@ def test_without_corrections_it_is_adam_with_another_schedule():
 
 @page.claim(
     r"Both rules have $\eta = {}$. Which one is closer to the minimum after {} steps? Which one is after {}?",
-    "After {} steps the uncorrected rule: its loss is {}, Adam's {}. It is on its way six times as fast. But it flies past the minimum, "
+    "After {} steps the uncorrected rule: its loss is {}, Adam's {}. But it flies past the minimum, "
     "to $y = {}$ and $x = {}$, where Adam turns at $y = {}$ and is still on its way in $x$, at ${}$; after {} steps it is behind, {} against {}.",
     r"At $\beta_2 = {}$ the first step is right, since",
     "the twelfth is still {} times too long.",
@@ -265,19 +295,32 @@ def test_the_two_paths_of_the_figure():
     losses = fig.losses
     assert factor(1, beta2=0.99) == pytest.approx(1)
     return (
-        fig.lr, 20, fig.steps, 20, losses["uncorrected"][20], losses["adam"][20], theirs[:, 1].min(), theirs[:, 0].max(),
-        ours[:, 1].min(), ours[-1, 0], fig.steps, losses["uncorrected"][-1], losses["adam"][-1], 0.99, factor(12, beta2=0.99),
+        fig.lr,
+        20,
+        fig.steps,
+        20,
+        losses["uncorrected"][20],
+        losses["adam"][20],
+        theirs[:, 1].min(),
+        theirs[:, 0].max(),
+        ours[:, 1].min(),
+        ours[-1, 0],
+        fig.steps,
+        losses["uncorrected"][-1],
+        losses["adam"][-1],
+        0.99,
+        factor(12, beta2=0.99),
     )
 
 
 @page.claim(
     "a network of {} parameters is trained for {} steps at each of six rates",
     r"Up to $\eta = {}$ Adam's two lines agree to within {}.",
-    r"the best rate depends on $\beta_2$: {} for {}, {} for {}. And at $\eta = {}$ the network is ruined, with losses between {} and {}:",
-    r"the first {} steps drive more than {} of the hidden units into saturation ($\beta_2 = {}$), and they do not come back. "
-    "(With Adam it is {} to {} after twelve steps and {} to {} in the end.)",
-    "it ends with {} to {} times the loss.",
-    "Loss after {} steps over six rates", "Adam's lines for β₂ = {} and {} lie on each other up to a rate of {} and are lowest at {}. "
+    r"the best rate depends on $\beta_2$, and at $\eta = {}$ the network is ruined, with losses between {} and {}:",
+    r"the first {} steps drive more than {} of the hidden units into saturation ($\beta_2 = {}$), and they do not come back.",
+    "At its own best setting the uncorrected rule ends with {} to {} times the loss of Adam at its best.",
+    "Loss after {} steps over six rates",
+    "Adam's lines for β₂ = {} and {} lie on each other up to a rate of {} and are lowest at {}. "
     "Without the correction the best rate is {} for the one and {} for the other, and at a rate of {} the loss is between {} and {}.",
 )
 def test_the_correction_makes_the_rate_independent_of_beta2():
@@ -289,12 +332,28 @@ def test_the_correction_makes_the_rate_independent_of_beta2():
     assert (theirs[:, :, 5] > 20 * ours[:, :, 5]).all()
     ratio = theirs.amin((1, 2)) / ours.amin((1, 2))
     with_it, without = record["saturated"].unbind(1)  # (seeds, after 12 steps and at the end)
+    assert (with_it < 0.5).all()
     ends = theirs[..., 5].min(), theirs[..., 5].max()
     return (
-        study.network_starts(0, 1).shape[1], settings["steps"], rates[3], Below(apart), rates[3], beta2[0], rates[2], beta2[1], rates[5], *ends,
-        12, Above(without), beta2[0], with_it[:, 0].min(), with_it[:, 0].max(), with_it[:, 1].min(), with_it[:, 1].max(),
-        ratio.min(), ratio.max(),
-        settings["steps"], *beta2, rates[3], rates[4], rates[3], rates[2], rates[5], *ends,
+        study.network_starts(0, 1).shape[1],
+        settings["steps"],
+        rates[3],
+        Below(apart),
+        rates[5],
+        *ends,
+        12,
+        Above(without),
+        beta2[0],
+        ratio.min(),
+        ratio.max(),
+        settings["steps"],
+        *beta2,
+        rates[3],
+        rates[4],
+        rates[3],
+        rates[2],
+        rates[5],
+        *ends,
     )
 
 
@@ -302,8 +361,8 @@ def test_the_correction_makes_the_rate_independent_of_beta2():
 
 
 @page.claim(
-    "Each of the two rules gets {} settings ({} learning rates from {} to {}, times four values",
-    "each from {} random starts for each of {} seeds: {} settings, {} runs of {} steps.",
+    "Each rule gets {} settings ({} learning rates from {} to {}, times four values",
+    "from {} random starts for each of {} seeds: {} runs of {} steps.",
 )
 def test_the_number_of_settings_and_runs():
     record = recorded("adam_contest")
@@ -312,7 +371,7 @@ def test_the_number_of_settings_and_runs():
     each = rates * len(s["memories"])
     settings = 2 * each * len(s["places"])
     runs = settings * s["starts"] * seeds
-    return each, rates, 10**low, 10**high, s["starts"], seeds, settings, runs, s["steps"]
+    return each, rates, 10**low, 10**high, s["starts"], seeds, runs, s["steps"]
 
 
 @page.claim(
@@ -335,8 +394,22 @@ def test_who_wins_in_a_valley():
     behind, hundred = ours[turned] / theirs[turned], ours["turned, κ = 100"] / theirs["turned, κ = 100"]
     orders = (ours[turned] / ours[high]).log10()
     return (
-        27, 10, 1000, 10, 1000, theirs[high].median(), behind, 1000, hundred.min(), hundred.max(), 100, Above(orders),
-        10, -27, 1000, theirs[high].median().log10(),
+        27,
+        10,
+        1000,
+        10,
+        1000,
+        theirs[high].median(),
+        behind,
+        1000,
+        hundred.min(),
+        hundred.max(),
+        100,
+        Above(orders),
+        10,
+        -27,
+        1000,
+        theirs[high].median().log10(),
     )
 
 
@@ -363,8 +436,20 @@ def test_adam_forgives_a_wrong_rate_more_often():
     others = torch.stack([*spans.values()])
     rates = record["adam_rate"]
     return (
-        narrow.min(), narrow.max(), About(rates.min()), About(rates.max()), 1000, narrow.min(), narrow.max(), turned,
-        ravine.min(), ravine.max(), others.min(), others.max(), rosenbrock_valley.min(), rosenbrock_valley.max(),
+        narrow.min(),
+        narrow.max(),
+        About(rates.min()),
+        About(rates.max()),
+        1000,
+        narrow.min(),
+        narrow.max(),
+        turned,
+        ravine.min(),
+        ravine.max(),
+        others.min(),
+        others.max(),
+        rosenbrock_valley.min(),
+        rosenbrock_valley.max(),
     )
 
 
@@ -424,7 +509,8 @@ def test_the_range_of_good_rates():
 
 
 @page.claim(
-    r"The valley is {} long.", r"The first gradient has the length {}, and with $\beta_2 = {}$ $v$ remembers it for a {} steps;",
+    r"The valley is {} long.",
+    r"The first gradient has the length {}, and with $\beta_2 = {}$ $v$ remembers it for a {} steps;",
     r"With $\beta_2 = {}$ the left border moves from {} to {}, and at {} it is below {}. The price is on the right: at $\beta_1 = {}$ "
     "the rates that arrive span a factor of {} to {} in place of {}.",
 )
@@ -443,8 +529,19 @@ def test_the_memory_of_the_wall_holds_it_back():
     assert 3.2 < faster.min() and faster.max() < 6.3
     wall = torch.func.grad(rosenbrock)(torch.tensor([-1.2, 1.0])).norm()
     return (
-        rise(1.0) + rise(1.2), wall, 0.999, 1000, 0.99, lowest_rate(0.999), lowest_rate(0.99), 0.95, 0.01, 0.9,
-        4, 6, spans[0].mean(),
+        rise(1.0) + rise(1.2),
+        wall,
+        0.999,
+        1000,
+        0.99,
+        lowest_rate(0.999),
+        lowest_rate(0.99),
+        0.95,
+        0.01,
+        0.9,
+        4,
+        6,
+        spans[0].mean(),
     )
 
 
@@ -474,8 +571,9 @@ def test_a_large_epsilon_makes_adam_momentum():
 @page.claim(
     r"at $t = 1$ {} times as much | TensorFlow, Keras",
     "It returns: from below ${}$ at step {} to {} at step {}.",
-    r"Once it exceeds ${}/\lambda$, momentum with $m = {}$ is unstable", r"is $\frac{2 (1 + m)}{1 - m} = {}$); "
-    r"here the curvature across is $\lambda = {}$, so at a rate of {}.",
+    r"Beyond ${}/\lambda$ momentum with $m = {}$ is unstable",
+    r"is $\frac{2 (1 + m)}{1 - m} = {}$); "
+    r"here the curvature across is $\lambda = {}$, so beyond {}.",
     r"$\eta/\epsilon < {}/\lambda$, or $\epsilon > \eta\lambda/{} = {}$. At {} the loss falls for good.",
     r"the threshold ${}/\eta$ in real training",
 )
@@ -490,8 +588,21 @@ def test_adam_at_rest_does_not_rest_unless_epsilon_is_large():
     assert fig.losses[1100:].max() < 1e-40
     limit, curvature = 2 * 1.9 / 0.1, quadratic.__kwdefaults__["condition_number"]
     return (
-        About(1 / math.sqrt(0.001)), 1e-40, lowest, loss[highest], highest, limit, 0.9, limit, curvature, limit / curvature,
-        limit, limit, fig.lr * curvature / limit, fig.eps, limit,
+        About(1 / math.sqrt(0.001)),
+        1e-40,
+        lowest,
+        loss[highest],
+        highest,
+        limit,
+        0.9,
+        limit,
+        curvature,
+        limit / curvature,
+        limit,
+        limit,
+        fig.lr * curvature / limit,
+        fig.eps,
+        limit,
     )
 
 
@@ -501,58 +612,18 @@ def test_the_threshold_of_epsilon_lies_where_the_page_says():
     assert below.max() > 1e-7 and above.max() < 1e-40
 
 
-@functools.cache
-def memories(steps):
-    """Both memories, (rows, columns), and the loss at the end: the page's second map, after so many steps."""
-    beta2, beta1 = torch.meshgrid(*page.figure(5).places(100, 20), indexing="xy")
-    betas = {"beta1": beta1.flatten(), "beta2": beta2.flatten()}
-    ends = sweep(adam, quadratic, START, steps, machine="numba", keep="end", dtype=torch.float32, lr=0.1, **betas)
-    return beta2, beta1, vmap(quadratic)(ends).view(20, 100)
-
-
-def test_the_map_shows_these_losses():
-    fig = page.figure(5)
-    fig.steps = 200
-    beta2, _, loss = memories(200)
-    shown, computed = (x[beta2 > 0.99] for x in (fig.values(100, 20).above, loss))
-    torch.testing.assert_close(shown, computed, rtol=0.02, atol=1e-5)  # elsewhere rounding grows
-
-
-@page.claim(
-    r"For $\beta_1$ from {} to {} it stands near $\beta_2 = {}$ and moves to {}, half as far from 1.",
-    r"is some ${}/(1 - \beta_2)$ to ${}/(1 - \beta_2)$ steps: the first return comes at step {} for $\beta_2 = {}$, {} for {}, {} for {} "
-    "and {} for the default {}.",
-)
-def test_rest_is_patience():
-    borders = []
-    for steps in (1000, 2000):
-        beta2, beta1, loss = memories(steps)
-        rows = (0.7 < beta1[:, 0]) & (beta1[:, 0] < 0.95)
-        borders.append(torch.where(loss > 1e-6, beta2, 0).amax(1)[rows].median().item())
-    assert borders[0] == pytest.approx(0.991, abs=0.0015) and borders[1] == pytest.approx(0.995, abs=0.0015)
-    beta2, stated = torch.tensor([0.99, 0.995, 0.998, 0.999]), (992, 1844, 4140, 7555)
-    losses = vmap(vmap(quadratic))(sweep(adam, quadratic, START, 8000, machine="numba", lr=0.1, beta2=beta2))[500:]
+@page.claim("with the default {} the first return comes at step {}.")
+def test_a_longer_memory_only_waits_longer():
+    beta2 = torch.tensor([0.99, 0.999])
+    losses = vmap(vmap(quadratic))(sweep(adam, quadratic, START, 7600, machine="numba", lr=0.1, beta2=beta2))[500:]
     assert (losses[:200].amax(0) < 1e-6).all()
     returns = ((losses > 1e-6).int().argmax(0) + 500).tolist()
-    assert returns == pytest.approx(stated, abs=5)
-    patience = [(1 - b) * t for b, t in zip(beta2.tolist(), returns, strict=True)]
-    assert 7.5 < min(patience) and max(patience) < 10
-    pairs = [x for pair in zip(stated, beta2.tolist(), strict=True) for x in pair]
-    return 0.7, 0.95, 0.991, 0.995, min(patience), About(max(patience)), *pairs
-
-
-@page.claim("{} of them end below {}. To its left half of them end above.")
-def test_the_curve_where_the_bound_ends():
-    beta2, beta1, loss = memories(1000)
-    left = beta2 < beta1**2
-    assert (loss > 0.01)[left].double().mean().item() == pytest.approx(0.5, abs=0.05)
-    at_rest = (loss <= 0.01)[~left].double().mean()
-    assert at_rest > 0.99
-    return 0.99, 0.01
+    assert returns[0] == pytest.approx(992, abs=5) and returns[1] == pytest.approx(7555, abs=5)
+    return 0.999, 7555
 
 
 @page.claim(
-    r"At $\beta_2 = {}$ Adam walks to $+1$, the worst point there is, and stays. In each period the one step down is {} long "
+    r"At $\beta_2 = {}$ Adam walks to $+1$, the worst point, and stays. In each period the one step down is {} long "
     "(in units of the rate) and the two steps up are {} and {}:",
     "From {} on it goes down. AMSGrad divides",
     "Where w ends after {} steps, over 1 − β₂, logarithmic. AMSGrad ends at −1 for each β₂. Adam ends at −1 for β₂ above {} and at +1, "
@@ -582,8 +653,8 @@ def test_half_precision():
 
 
 @page.claim(
-    r"**Momentum's rate.** $\eta = {}$, a good rate for momentum, moves *every* weight by {} in the first step. "
-    r"The weights of `nn.Linear(256, …)` start within $\pm 1/{}$."
+    r"**Momentum's rate.** $\eta = {}$ moves *every* weight by {} in the first step. "
+    r"The weights of `nn.Linear(256, …)` start within $\pm 1/{}$: begin with"
 )
 def test_sizes_of_weights():
     bound = nn.Linear(256, 64).weight.abs().max().item()
@@ -603,7 +674,7 @@ def test_the_network_equals_pytorch():
     torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
 
 
-@page.claim("which of {} classic mistakes you made")
+@page.claim("the check knows {} classic mistakes.")
 def test_the_exercise_knows_as_many_mistakes_as_the_page_says():
     return len(check.mistakes)
 

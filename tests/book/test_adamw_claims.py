@@ -41,9 +41,12 @@ def loss(name, lr, decay) -> float:
 
 
 @page.claim(
-    r"the learning rate, by default {}", r"the weight decay, in PyTorch by default {}",
+    r"the learning rate, by default {}",
+    r"the weight decay, in PyTorch by default {}",
     r"PyTorch's `AdamW` has $\lambda = {}$ and $\eta = {}$: a memory $1/(\eta\lambda)$ of {} steps. In a run of {} steps it takes",
-    "AdamW's default is {}, Adam's is 0", "don't trust the default of {}.", "it has a memory of {} million steps at $\\eta = {}$,",
+    "AdamW's default is {}, Adam's is 0",
+    "don't trust the default of {}.",
+    "it has a memory of {} million steps at $\\eta = {}$,",
 )
 def test_the_defaults():
     parameter = [torch.zeros(1, requires_grad=True)]
@@ -149,7 +152,8 @@ def test_the_task():
 
 
 @page.claim(
-    r"One $\lambda = {}$, and the weights feel anything from {} to about {}.", "the fifth that feels most is less than a tenth",
+    r"One $\lambda = {}$, and the weights feel anything from {} to about {}.",
+    "the fifth that feels most is less than a tenth",
     r"Under AdamW all feel {}, and the same weights are the larger ones. Five pixels are dark in all {} images",
     r"they fade by $(1 - \eta\lambda)^{{}}$, to {} of where they began.",
     "Where the least is felt, {}, both rules leave weights of about {}. Where the most is felt, about {}, Adam + L2 leaves about {} "
@@ -166,8 +170,20 @@ def test_weights_feel_decays_that_differ_a_hundredfold():
     assert record["dark"][:, 1:] == pytest.approx(left, abs=0.001)
     first = torch.cat([l2[:, 0], other[:, 0]])
     return (
-        settings["l2"], felt[:, 0], About(felt[:, -1]), settings["decay"], 500, settings["steps"], record["dark"][:, 1],
-        felt[:, 0], first, About(felt[:, -1]), About(l2[:, -1]), About(other[:, -1]), record["root"][:, 0], About(record["root"][:, -1]),
+        settings["l2"],
+        felt[:, 0],
+        About(felt[:, -1]),
+        settings["decay"],
+        500,
+        settings["steps"],
+        record["dark"][:, 1],
+        felt[:, 0],
+        first,
+        About(felt[:, -1]),
+        About(l2[:, -1]),
+        About(other[:, -1]),
+        record["root"][:, 0],
+        About(record["root"][:, -1]),
     )
 
 
@@ -205,8 +221,10 @@ def test_a_scale_of_the_loss_divides_the_decay_of_the_l2_form():
 
 
 @page.claim(
-    r"$8 \times {}$ settings from six starts, {} networks in all.", "run for {} steps of batch {}, at a constant rate.",
-    "at a third of the resolution, from three starts: {} networks.", "trains all {} networks of a full map.",
+    r"$8 \times {}$ settings from six starts, {} networks in all.",
+    "run for {} steps of batch {}, at a constant rate.",
+    "at a third of the resolution, from three starts: {} networks.",
+    "trains all {} networks of a full map.",
 )
 def test_how_the_maps_were_recorded():
     cells = [
@@ -219,14 +237,16 @@ def test_how_the_maps_were_recorded():
 
 
 @page.claim(
-    r"Keep $\lambda$ and raise $\eta$ from {} to {} (arrow up).", r"the valley of Adam + L2 at $\eta = {}$ and do the same",
+    r"Keep $\lambda$ and raise $\eta$ from {} to {} (arrow up).",
+    r"the valley of Adam + L2 at $\eta = {}$ and do the same",
     r"The loss rises from {} to {}, and that is the loss with no decay to speak of, too: the decay per step",
     "(Single starts end between {} and {}.)",
     r"at $\lambda = {}$ the loss is {}. The best",
     r"At $({}, {})$ Adam + L2 has {}. At ten times the rate this decay ruins it: {}. The valley has moved to about a *hundredth* of "
     r"the decay, with {} at $\lambda = {}$.",
     r"two cells of the rate are enough to leave this valley: at $\eta = {}$ the loss is {}.",
-    r"at $\eta\lambda \approx {}$. That of Adam + L2", r"In AdamW's valley above it is about {} steps, or {} epochs of 5 batches.",
+    r"at $\eta\lambda \approx {}$. That of Adam + L2",
+    r"In AdamW's valley above it is about {} steps, or {} epochs of 5 batches.",
 )
 def test_losses_that_the_answers_name(page):
     fig = page.figure(1)
@@ -247,9 +267,26 @@ def test_losses_that_the_answers_name(page):
     assert losses[high, 1e-4]["AdamW"] == pytest.approx(ruined, abs=0.05)
     assert (i, j) == nearest("adamw", 0.01, 2.154) and here[0] == low
     return (
-        low, high, low,
-        losses[here]["AdamW"], ruined, min(single), max(single), 0.215, ours["AdamW"],
-        low, 0.215, tuned, ours["Adam + L2"], l2["Adam + L2"], 0.00215, 0.046, loss("adam_l2", 0.0464, 0.2154), About(middle), About(1 / middle), About(1 / middle / 5),
+        low,
+        high,
+        low,
+        losses[here]["AdamW"],
+        ruined,
+        min(single),
+        max(single),
+        0.215,
+        ours["AdamW"],
+        low,
+        0.215,
+        tuned,
+        ours["Adam + L2"],
+        l2["Adam + L2"],
+        0.00215,
+        0.046,
+        loss("adam_l2", 0.0464, 0.2154),
+        About(middle),
+        About(1 / middle),
+        About(1 / middle / 5),
     )
 
 
@@ -257,7 +294,8 @@ THEORY = {"adamw": -1, "adam_l2": -2, "sgdw": -1, "momentum_l2": -1, "plain_adam
 
 
 @page.claim(
-    r"goes with $\eta^{{} \pm {}}$: half the rate, twice", r"goes with $\eta^{{} \pm {}}$: half the rate, four times",
+    r"goes with $\eta^{{} \pm {}}$: half the rate, twice",
+    r"goes with $\eta^{{} \pm {}}$: half the rate, four times",
     r"They don't: $\eta^{{} \pm {}}$ and $\eta^{{} \pm {}}$.",
     r"upright over $\lambda$ itself: $\eta^{{} \pm {}}$ and $\eta^{{} \pm {}}$, at",
 )
@@ -361,8 +399,19 @@ def test_the_angle_of_a_step_is_the_same_along_a_valley():
     first, second = settings["products"]
     hidden, hidden_l2 = adamw[..., 0], l2[..., 0]
     return (
-        About(hidden[:, :, 0]), first, About(hidden[:, :, 1]), second, settings["l2_product"], hidden_l2[:, 0], hidden_l2[:, 2],
-        predicted[0], first, predicted[1], second, times.median(), math.sqrt(10),
+        About(hidden[:, :, 0]),
+        first,
+        About(hidden[:, :, 1]),
+        second,
+        settings["l2_product"],
+        hidden_l2[:, 0],
+        hidden_l2[:, 2],
+        predicted[0],
+        first,
+        predicted[1],
+        second,
+        times.median(),
+        math.sqrt(10),
     )
 
 
@@ -377,11 +426,17 @@ def test_the_update_as_a_running_average_of_steps():
 # What goes wrong
 
 
+@page.claim(
+    "What is left of a weight without a gradient over {} steps, for four schedules. A constant rate leaves {} of it, "
+    "with a warm-up {}. A cosine leaves {}, with the warm-up {}:"
+)
 def test_schedules_schedule_the_decay():
     t = torch.arange(10_000, dtype=DOUBLE)
     cosine = 0.5 * (1 + torch.cos(math.pi * t / 10_000))
-    logs = [torch.log(1 - 1e-4 * factor).sum().item() for factor in (torch.ones_like(t), cosine)]
-    assert logs[1] == pytest.approx(logs[0] / 2, rel=1e-3)
+    warmup = (t / 1000).clamp(max=1)
+    left = [(1 - 1e-4 * factor).prod() for factor in (torch.ones_like(t), warmup, cosine, warmup * cosine)]
+    assert left[2].item() == pytest.approx(left[0].sqrt().item(), rel=1e-3)
+    return 10_000, *left
 
 
 # In PyTorch, and the exercise

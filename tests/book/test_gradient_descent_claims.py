@@ -256,7 +256,7 @@ def edges():
     "Keep {} and drag the start into each of the other three bowls. Which ones accept the descent? Then try {}.",
     "At {} the loss falls below ${}$. At {} it bounces around",
     r"The largest curvature at this minimum is {}, so that its edge is $2/{} = {}$.",
-    r"At {} all three. At {} the bowl at the lower right, $({}, {})$, is lost, too: its edge is {}. The two upper ones "
+    r"At {} all three. At {} the bowl at the lower right, $({}, {})$, does not hold the descent either: its edge is {}. The two upper ones "
     "hold out until {} and {}.",
 )
 def test_the_bowl_at_the_lower_left_loses_its_guests_between_two_rates(page):

@@ -10,7 +10,7 @@ from torch.func import grad, jacrev, vmap
 from course_lib.experiments import Optimizer, recorded, sweep
 from course_lib.experiments.product_network import fitted_weights
 from course_lib.formulas import SURFACES, gradient_descent, himmelblau, momentum, nesterov, quadratic, rosenbrock, sgd
-from course_lib.formulas.convergence import best_momentum, critical_rates, stability_edge
+from course_lib.formulas.convergence import best_momentum, critical_rates, least_error, stability_edge
 from course_lib.formulas.signature import signature
 
 page = Page("basics/momentum")
@@ -58,8 +58,8 @@ def test_the_settings_of_the_figures(page):
     "| the momentum, usually {} | a number in",
     "Its memory is about $1/(1 - m)$ steps long: {} for $m = {}$.",
     "Here $b = \\Delta/(1 - m)$ is ten gradients long for $m = {}$.",
-    "typed into `torch.optim.SGD` with `momentum=0.9`, makes steps ten times too long. And tuning $m$ means something else: in "
-    "PyTorch's form a change from {} to {} also multiplies the steps by ten;",
+    "typed into `torch.optim.SGD` with `momentum=0.9`, makes steps ten times too long. And in PyTorch's form a change of "
+    "$m$ from {} to {} also multiplies the steps by ten;",
     "With $m = {}$ the run begins with a step ten times as long.",
     "its weights add up to $1 - m^t$ only: {} after the first step with $m = {}$, {} after ten.",
 )
@@ -137,6 +137,7 @@ def test_stability_buys_a_larger_rate():
 # Why it works
 
 
+@page.claim("from {} steps at {} to {} at {}, momentum half as steeply from {} to {}.")
 def test_steps_for_one_more_digit():
     """The table of the page, against runs from the flat end of the valley."""
     for kappa, plain, best in ((10, 11, 3), (100, 115, 11), (1000, 1151, 36), (10_000, 11_513, 115)):
@@ -147,6 +148,49 @@ def test_steps_for_one_more_digit():
         size = sweep(rule, quadratic, (1.0, 1.0), 20 * steps, condition_number=100, **hyper)[:, 0].norm(dim=1)
         digits = math.log10(size[10 * steps] / size[20 * steps])
         assert digits == pytest.approx(10, rel=0.08)  # at critical damping t ρ^t: a little less than ρ^t for long
+    return 11, 10, 11_513, 10_000, 3, 115
+
+
+@page.claim(
+    "What is left after {} steps, with $\\kappa = {}$:",
+    "Gradient descent leaves {} at both ends, momentum {}, the bound {}.",
+    "Error left after {} steps over the curvature from 1 to {}, logarithmic. Gradient descent is a wide trough: {} at both ends. "
+    "Momentum ends between {} at the left and {} at the right. The lower bound swings evenly, up to {}.",
+)
+def test_no_rule_of_gradients_beats_the_root_of_kappa():
+    kappa, steps = torch.tensor(20.0, dtype=FLOAT), 20
+    curvature = torch.linspace(1, 20, 20_001, dtype=FLOAT)
+    (lr, m), x = best_momentum(kappa), torch.ones_like(curvature)
+    y, delta = x, 0.0
+    for t in range(1, steps + 1):
+        x = gradient_descent(x, curvature * x, t, lr=2 / 21)
+        y, delta = momentum(y, curvature * y, t, delta, lr=lr, momentum=m)
+    least, rate = least_error(curvature, kappa, steps), m.sqrt()
+    height = least.abs().max()
+    torch.testing.assert_close(height, 2 * rate**steps / (1 + rate ** (2 * steps)))
+    assert height > rate**steps and y.abs().max() < 40 * rate**steps  # a factor of the order of t, and no other rate
+    torch.testing.assert_close(torch.stack([x[0], x[-1], y[-1]]).abs(), torch.stack([x, x, y]).abs().amax(1))
+    ends = x.abs().max(), y[0].abs(), y.abs().max(), height
+    return steps, kappa, ends[0], ends[2], height, steps, kappa, *ends
+
+
+def test_chebyshevs_polynomial_is_the_least():
+    """It is 1 at 0, meets its bounds t + 1 times with changing sign, and other rates of descent step by step leave more."""
+    kappa, steps = torch.tensor(20.0, dtype=FLOAT), 6
+    curvature = torch.linspace(1, 20, 4001, dtype=FLOAT)
+    least = least_error(curvature, kappa, steps)
+    height = least.abs().max()
+    assert least_error(torch.zeros(1, dtype=FLOAT), kappa, steps).item() == pytest.approx(1)
+    at_bound = least[least.abs() > height * (1 - 1e-5)].sign()
+    assert 1 + (at_bound.diff() != 0).sum() == steps + 1
+    best = 21 / 2 + 19 / 2 * torch.cos(math.pi * (torch.arange(steps, dtype=FLOAT) + 0.5) / steps)  # its zeros: rates 1/zero
+    made = (1 - curvature[:, None] / best).prod(1)
+    torch.testing.assert_close(made, least)
+    source = torch.Generator().manual_seed(0)
+    for scale in (0.01, 0.1, 0.5):
+        zeros = best * (scale * torch.randn(200, steps, generator=source, dtype=FLOAT)).exp()
+        others = (1 - curvature[:, None, None] / zeros).prod(2).abs().amax(0)
+        assert (others > height).all()
 
 
 @page.claim(
@@ -336,6 +380,41 @@ def test_the_fastest_streaks_are_luck():
     assert len(others) == 4 and len(arrive) == 3
     settings = record.settings["lr"], record.settings["momentum"]
     return *settings, ring[1.0], 0.02, ring[0.98], 0.03, ring[1.03], 0.01, arrive.min(), arrive.max()
+
+
+# A network
+
+
+@page.claim(
+    "Here is one of {} tanh units on {} digits. How many steps does it need to a training loss of {}, at each rate, with the whole "
+    "data in each step, and in batches of {}?",
+    "At {} and {} both need the same steps, within {}. Gradient descent is best at {}, with {} to {} steps, and from {} on it does not "
+    "arrive. Momentum does, up to {}, and needs only {} to {} steps there. In batches of {} it gains nothing: both are best at {}, "
+    "with {} to {} steps, and arrive at no larger rate.",
+    "Steps to a training loss of {} over the learning rate, whole data in each step, both axes logarithmic, five seeds. Both rules "
+    "lie on one line from about {} at {} to about {} at {}, where gradient descent ends. Momentum goes on down to {} to {} at {}.",
+    "The same in batches of {}: both rules need {} to {} steps at {} and {} to {} at {}, one as many as the other",
+)
+def test_momentum_helps_a_network_where_noise_does_not_set_the_rate():
+    record = recorded("momentum_network")
+    settings, (small, full) = record.settings, record["steps"].unbind(1)
+    low, high, best, *_, last, _ = settings["rates"]
+    plain, average = full.unbind(1)  # (seeds, rates)
+    apart = (average / plain - 1)[:, :2]
+    assert plain[:, 3:].isinf().all() and average[:, -1].isinf().all() and average[:, 3:-1].isfinite().all()
+    assert (plain.argmin(1) == 2).all() and (average.argmin(1) == 5).all() and (average[:, 2] / plain[:, 2] > 0.8).all()
+    assert small[:, :, 2:].isinf().all() and (small[:, :, 1] <= small[:, :, 0]).all()
+    tenths, few, fast = small[:, :, 0], small[:, :, 1], average[:, 5]
+    assert abs((few[:, 1] / few[:, 0]).log().mean()) < 0.06  # as many, on average
+    middle = [About(full[:, :, k].flatten().nan_to_num(posinf=280.0).median()) for k in (0, 2)]
+    few = few.min(), few.max(), high
+    return (
+        32, 1000, settings["goal"], settings["batches"][0],
+        low, high, apart[apart.isfinite()].abs().max(), best, plain[:, 2].min(), plain[:, 2].max(), settings["rates"][3],
+        last, fast.min(), fast.max(), settings["batches"][0], high, *few[:2],
+        settings["goal"], middle[0], low, middle[1], best, fast.min(), fast.max(), last,
+        settings["batches"][0], tenths.min(), tenths.max(), low, *few,
+    )
 
 
 # Where the ball comes to rest

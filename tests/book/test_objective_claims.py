@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.utils import parameters_to_vector
 
 from course_lib.experiments import digits, recorded
+from course_lib.experiments.backward_plot import backward_graph
 from course_lib.experiments.studies import objective as study
 from course_lib.formulas.objective import MODELS, line, logistic_loss, squared_error, unit
 
@@ -39,7 +40,7 @@ def walk(fig, start, steps):
 
 @page.claim("At the ring its loss is {}; *{} steps* lead to $\\theta = ({}, {})$, with a loss of {}.")
 def test_a_model_of_your_own(page):
-    fig, steps = page.figure(3), 50
+    fig, steps = page.figure(2), 50
     before = fig.loss
     for _ in range(steps):
         fig.w = (numbers(*fig.w) - fig.lr * fig.gradient).tolist()
@@ -54,9 +55,12 @@ def best_line(x, y):
     return w, squared_error(line(x, w), y).item()
 
 
-@page.claim("Here are the same {} examples once, {} times and a {} times.")
+@page.claim(
+    "Take the {} examples of the figure once, {} times and a {} times.",
+    "at the ring its gradient has the length {} each time. That of the sum has {}, {} and {}.",
+)
 def test_copies_of_the_data_change_the_sum_and_not_the_mean():
-    fig, copies = page.figure(1), (10, 100)
+    fig, copies = page.figure(0), (10, 100)
     w, x, y = numbers(*fig.w), numbers(*fig.x), numbers(*fig.y)
     one = grad(lambda w: squared_error(line(x, w), y))(w)
     for k in copies:
@@ -64,7 +68,32 @@ def test_copies_of_the_data_change_the_sum_and_not_the_mean():
         torch.testing.assert_close(grad(lambda w: squared_error(line(many[0], w), many[1]))(w), one)
         total = grad(lambda w: ((line(many[0], w) - many[1]) ** 2).sum() / 2)(w)
         torch.testing.assert_close(total, k * len(x) * one)
-    return len(x), *copies
+    return len(x), *copies, one.norm(), *(k * len(x) * one.norm() for k in (1, *copies))
+
+
+# Why this loss?
+
+
+@page.claim("A normal variable is {} or more away from its mean in {} of cases")
+def test_the_losses_are_negative_log_likelihoods():
+    source = torch.Generator().manual_seed(0)
+    z, y = (torch.randn(50, generator=source, dtype=torch.float64) for _ in range(2))
+    constant = math.log(math.tau) / 2
+    normal = -torch.distributions.Normal(z, 1.0).log_prob(y)
+    torch.testing.assert_close(normal, (z - y) ** 2 / 2 + constant)
+    torch.testing.assert_close(normal.mean() - constant, squared_error(z, y))
+    laplace = -torch.distributions.Laplace(z, 1.0).log_prob(y)
+    torch.testing.assert_close(laplace, (z - y).abs() + math.log(2))
+    labels = (y > 0).double()
+    coin = lambda z: -torch.distributions.Bernoulli(1 / (1 + (-z).exp())).log_prob(labels)
+    torch.testing.assert_close(coin(z).mean(), logistic_loss(z, torch.eye(50, dtype=z.dtype), labels))
+    torch.testing.assert_close(grad(lambda z: coin(z).sum())(z), torch.sigmoid(z) - labels)
+    scores, classes = torch.randn(50, 4, generator=source, dtype=torch.float64), torch.arange(50) % 4
+    shares = scores.exp() / scores.exp().sum(1, keepdim=True)
+    chosen = lambda scores: -torch.distributions.Categorical(logits=scores).log_prob(classes)
+    torch.testing.assert_close(chosen(scores).mean(), cross_entropy(scores, classes))
+    torch.testing.assert_close(grad(lambda s: chosen(s).sum())(scores), shares - nn.functional.one_hot(classes, 4))
+    return 3, math.erfc(3 / math.sqrt(2))
 
 
 @page.claim(
@@ -75,7 +104,7 @@ def test_copies_of_the_data_change_the_sum_and_not_the_mean():
     "2. Press *{} steps*. Then pull",
 )
 def test_the_gradient_at_the_ring_points_away_from_the_best_height_at_first(page):
-    fig = page.figure(1)
+    fig = page.figure(0)
     first, second = fig.gradient.tolist()
     height, slope = fig.w
     best, loss = best_line(numbers(*fig.x), numbers(*fig.y))
@@ -93,7 +122,7 @@ def test_the_gradient_at_the_ring_points_away_from_the_best_height_at_first(page
     "The sixth point, moved as far, leaves the slope at {} and lowers the line by {}.",
 )
 def test_one_outlier_tilts_the_line_or_lowers_it():
-    fig = page.figure(1)
+    fig = page.figure(0)
     x, y = numbers(*fig.x), numbers(*fig.y)
     before, low = best_line(x, y)
     assert x.argmax() == len(x) - 1 and y[-1].item() == pytest.approx(3, abs=0.05)
@@ -105,7 +134,7 @@ def test_one_outlier_tilts_the_line_or_lowers_it():
 
 
 def test_the_shape_of_the_bowl_knows_no_y():
-    fig = page.figure(1)
+    fig = page.figure(0)
     x, y = numbers(*fig.x), numbers(*fig.y)
     for labels in (y, 5 * y - 1):
         hessian = jacrev(grad(lambda w, labels=labels: squared_error(line(x, w), labels)))(numbers(0.3, -1))
@@ -114,7 +143,7 @@ def test_the_shape_of_the_bowl_knows_no_y():
 
 
 def test_the_gradient_is_what_the_residuals_still_hold():
-    fig = page.figure(1)
+    fig = page.figure(0)
     x, r = numbers(*fig.x), numbers(*fig.y) - fig.prediction
     torch.testing.assert_close(fig.gradient, -torch.stack([r.mean(), (r * x).mean()]))
 
@@ -128,7 +157,7 @@ def test_the_gradient_is_what_the_residuals_still_hold():
     r"In a local minimum: $\theta = ({}, {})$ with a loss of {}, {} times that of the global one, {}.",
 )
 def test_the_sines_ring_ends_in_a_local_minimum(page):
-    fig = page.figure(2)
+    fig = page.figure(1)
     loss, end = objective(fig), walk(fig, fig.w, 50)
     best = walk(fig, (2.2, 0.73), 500)
     assert best[0].item() == pytest.approx(2.2, abs=0.01) and best[1].item() == pytest.approx(0.73, abs=0.03)
@@ -141,7 +170,7 @@ def test_the_sines_ring_ends_in_a_local_minimum(page):
     r"The data are {} wide, and a frequency that is off by $2\pi/6 \approx {}$",
 )
 def test_from_which_frequencies_the_global_minimum_is_reached():
-    fig, low, high = page.figure(2), 0.85, 3.5
+    fig, low, high = page.figure(1), 0.85, 3.5
     inside = torch.linspace(low, high, 10)
     frequencies = torch.cat([numbers(low - 0.25, low - 0.05), inside, numbers(high + 0.1, high + 0.5)])
     ends = walk(fig, torch.stack([frequencies, torch.full_like(frequencies, 0.73)], 1), 1500)
@@ -155,7 +184,7 @@ def test_from_which_frequencies_the_global_minimum_is_reached():
     r"With {} tanh units, the units can be put in any order and each can change its signs: $32! \cdot 2^{32} \approx {}$ choices",
 )
 def test_twins_and_a_saddle():
-    fig = page.figure(2)
+    fig = page.figure(1)
     fig.model = "unit"
     fig.x, fig.y, fig.lr = (next(m for m in fig.spec["models"] if m["name"] == "unit")[k] for k in ("x", "y", "lr"))
     loss = objective(fig)
@@ -244,12 +273,34 @@ def test_a_component_announces_what_a_small_change_does():
     return h
 
 
-@page.claim("And both give the same answer, here for {} networks, with $h = {}$:")
+@page.claim(
+    r"And both give the same answer: for {} networks, with $h = {}$, all {} components agree to within {}, and the largest are {} to {}."
+)
 def test_finite_differences_agree_with_backpropagation():
     record = recorded("objective_trying_out")
     assert (record["agrees"] == 1).all() and (record["largest"].amax(1) > 0.02).all()
     assert 241 * record.settings["blocks"] == 2410
-    return len(record.seeds), record.settings["h"]
+    largest = record["largest"].amax(1)
+    settings = len(record.seeds), record.settings["h"], 2410, record.settings["tolerance"]
+    return *settings, largest.min(), largest.max()
+
+
+@page.claim(
+    "θ₀ = {} and x = 2 give z = 1, its tanh is h = {}, times θ₁ = {} it is f = {}, and against y = 2 the loss is J = {}.",
+    "Under each arrow stands a gradient: 1 at J, {} at f, {} at h, {} at z; at the parameters {} for θ₁ and {} for θ₀.",
+    r"multiplied by the other factor: ${} \cdot {} = {}$ for",
+)
+def test_the_picture_of_the_way_back():
+    values, gradients = backward_graph()
+    w = numbers(values["θ₀"], values["θ₁"])
+    x, y = numbers(values["x"]), numbers(values["y"])
+    by_hand = grad(lambda w: squared_error(unit(x, w), y))(w)
+    torch.testing.assert_close(by_hand, numbers(gradients["θ₀"], gradients["θ₁"]))
+    shown = [gradients[k] for k in ("f", "h", "z", "θ₁", "θ₀")]
+    return (
+        *(values[k] for k in ("θ₀", "h", "θ₁", "f", "J")), *shown,
+        gradients["f"], values["h"], gradients["f"] * values["h"],
+    )
 
 
 @page.claim(

@@ -13,6 +13,7 @@ from course_lib.experiments.studies import quasi_newton as study
 from course_lib.formulas import bfgs as bfgs_rule
 from course_lib.formulas import broyden, dfp, himmelblau, newton_backtracking, quadratic, rosenbrock, saddle
 from course_lib.formulas import second_order as s
+from course_lib.formulas.newton_cg import conjugate_gradients
 from course_lib.formulas.secant import broyden_exact, eigenvalues, inverse_hessian, relative_error
 
 page = Page("optimizers/quasi_newton")
@@ -33,11 +34,24 @@ def curved_matrix(n, seed=0):
 
 @page.claim(
     r"to the power $(1 + \sqrt5)/2 = {}$ in each step. Two secant steps gain a factor of ${}^2 = {}$ in digits",
-    "With two it leaves one number open, with {} parameters {}.",
+    "With two they leave one number open, with {} parameters {}.",
 )
 def test_the_golden_power_and_the_open_numbers():
     golden = (1 + math.sqrt(5)) / 2
     return golden, golden, golden**2, 100, 100 * 101 // 2 - 100
+
+
+@page.claim(
+    "both from {}. Newton is at {}, {}, {} and {}e-8 after one to four; the secant method at {}, {}, {}, {} and {}e-5 after one to five,"
+)
+def test_the_errors_of_the_secant_method_and_of_newton():
+    slope, secant, newton = lambda x: math.exp(x) - 2, [1.5, 1.2], [1.5]
+    for _ in range(4):
+        a, b = secant[-2:]
+        secant.append(b - (b - a) / (slope(b) - slope(a)) * slope(b))
+        newton.append(newton[-1] - slope(newton[-1]) / math.exp(newton[-1]))
+    (start, *slow), (_, *fast) = ([abs(x - math.log(2)) for x in xs] for xs in (secant, newton))
+    return start, *fast[:3], 1e8 * fast[3], *slow[:4], 1e5 * slow[4]
 
 
 @pytest.mark.parametrize("starts", [(1.5, 1.2), (0.2, 0.4), (1.0, 0.9)])
@@ -204,10 +218,16 @@ def test_steps_and_evaluations_on_rosenbrock():
     )
 
 
+@page.claim(
+    "The error of BFGS over {} steps, logarithmic. It is still 1 after {} steps, falls to {} at step {}, then steeper in each step, to "
+    "rounding error at step {}."
+)
 def test_bfgs_is_superlinear():
     errors = (sweep(bfgs_rule, rosenbrock, START, 36)[:, 0] - 1).norm(dim=1)
     ratios = errors[1:] / errors[:-1]
     assert (ratios[:6] > 0.9).all() and (ratios[31:34] < 0.05).all() and (ratios[34:36] < 1e-3).all()
+    assert errors[36] < 1e-14
+    return 36, 16, errors[29], 29, 36
 
 
 @page.claim(
@@ -254,6 +274,18 @@ def test_six_exact_steps_end_it_on_the_path_of_conjugate_gradients(seed):
         w, new = w + step * d, r - step * H @ d
         r, d = new, new + new @ new / (r @ r) * d
         assert (path[k] - w).abs().max() < 1e-8
+        torch.testing.assert_close(conjugate_gradients(lambda v: H @ v, H @ low, steps=k), w, rtol=0, atol=1e-8)
+
+
+@page.claim("fall on one line: from {} to {} after five steps, and at the sixth to rounding error.")
+def test_six_exact_steps_in_the_plot():
+    torch.manual_seed(0)
+    root, low = torch.randn(6, 6, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
+    H = root @ root.T + torch.eye(6, dtype=torch.float64)
+    path = sweep(broyden_exact, lambda w: (w - low) @ H @ (w - low) / 2, 0 * low, 6, xi=[0.0, 0.5, 1.0])
+    errors = (path - low).norm(dim=2)
+    assert (errors[6] < 1e-12).all()
+    return errors[0, 0], errors[5, 0]
 
 
 # --- limited memory
@@ -279,12 +311,16 @@ def test_gamma_is_the_best_multiple_and_lies_among_the_eigenvalues(seed):
 @page.claim(
     r"the path is the same in all units: {} steps each time.",
     "and it wins with {} steps. At ${}$ it has not arrived after {} steps, at ${}$ it spends {} evaluations",
+    "With γI {}, {} and {} for a loss times {}, 1 and {}. With I {} for 1, {} for {}, and for {} it is not there after {}.",
 )
 def test_with_gamma_the_units_of_the_loss_do_not_matter():
     record = recorded("quasi_newton_units")
     plain, scaled, scales = record["plain"][0], record["scaled"][0], record.settings["scales"]
     assert (scaled[:, 0] == scaled[0, 0]).all() and plain[0, 2] > 0.01 and plain[2, 0] == 12
-    return scaled[0, 0], plain[1, 0], scales[0], plain[0, 0], scales[2], plain[2, 1]
+    return (
+        scaled[0, 0], plain[1, 0], scales[0], plain[0, 0], scales[2], plain[2, 1],
+        *scaled[:, 1], scales[0], scales[2], plain[1, 1], plain[2, 1], scales[2], scales[0], plain[0, 1],
+    )
 
 
 @page.claim(
@@ -369,7 +405,7 @@ def test_trained_on_pairs_from_two_batches_the_loss_shoots_up():
     "A small network on {} digits, with weight decay", "get the same {} gradients of the whole set. Adam on mini-batches of {} gets {} passes.",
     "has the lower training loss at {} and at {} gradients, against both rates of Adam",
     "For what L-BFGS reaches with {} gradients, Adam needs {} to {}.",
-    "In the first {} gradients Adam at {} is as good or better.",
+    "In the first {} gradients Adam at {} is as good or better:",
     "beat all of them at {} passes and at {}, because they make {} steps in a pass. L-BFGS overtakes them only after {} to {} passes, where "
     "the constant rate of {} begins",
     "With {} images instead of {} a pass would hold {} steps.", "All end between {} and {}.", "the lowest for the first {} to {} passes.",

@@ -43,7 +43,7 @@ def test_the_usual_values():
 
 @page.claim(
     r"with condition number $\kappa = {}$. Under the map",
-    "Both rates begin at {}, far too small. They climb by {} a step",
+    "Both rates begin at {}, far too small.", "While the sign stays the same the rate grows by {} a step;",
     r"Raise $\kappa$ to {}. Gradient descent would need fifty times as many steps.",
     r"Back to $\kappa = {}$. Lower the initial rate $\eta$ a hundredfold, to {}.",
 )
@@ -123,7 +123,9 @@ def test_it_gets_across_in_logarithmic_time(page):
 @page.claim(
     "from 1,000 random starts, {} for each of {} seeds:",
     "With the usual 1.2 and 0.5 a digit costs {} steps, whatever the curvature. Gradient descent reaches this only for a "
-    r"condition number of {}. The last line has $\alpha\beta = {}$: a negative number, it loses a digit each {} steps.",
+    r"condition number of {}. In the last row $\alpha\beta = {}$: it loses a digit each {} steps.",
+    "With {} and {}, where αβ is {}, it is {}, with {} and {} it is {}, with {} and {} it is {}. With {} and {}, where αβ is {}, digits "
+    "are lost.",
     "It is blind to the scale of the loss and of each axis: {} steps for a digit at any curvature.",
 )
 def test_the_pace_for_a_digit_needs_alpha_beta_below_one():
@@ -132,7 +134,12 @@ def test_the_pace_for_a_digit_needs_alpha_beta_below_one():
     assert (pace[:, 0] < pace[:, 1]).all() and (pace[:, 1] < pace[:, 2]).all() and (pace[:, 3] < 0).all()
     of_gradient_descent = -1 / math.log10((5 - 1) / (5 + 1))
     assert of_gradient_descent == pytest.approx(pace[0, 0].item(), abs=0.15)
-    return record.settings["starts"], len(record.seeds), pace[:, 0], 5, 1.3 * 0.8, -pace[:, 3], pace[:, 0]
+    first, second, third, last = record.settings["factors"]
+    digits = 100 / pace
+    return (
+        record.settings["starts"], len(record.seeds), pace[:, 0], 5, 1.3 * 0.8, -pace[:, 3],
+        *first, math.prod(first), digits[:, 0], *second, digits[:, 1], *third, digits[:, 2], *last, math.prod(last), pace[:, 0],
+    )
 
 
 def test_the_pace_knows_no_curvature():
@@ -144,8 +151,9 @@ def test_the_pace_knows_no_curvature():
 
 
 @page.claim(
-    "Which rule gets closer in {} steps? Then step back to {}: which one was ahead?",
-    "PyTorch's, by four orders of magnitude: {} against {}. At step {} it is hard to tell them apart, {} and {}:",
+    "Which rule gets closer in {} steps? 2. Move *step* back to {}: which one was ahead?",
+    "PyTorch's, by four orders of magnitude: {} against {}.",
+    "At step {} it is hard to tell them apart, {} and {}:",
 )
 def test_on_beale_from_the_figure(page):
     fig = page.figure(1)

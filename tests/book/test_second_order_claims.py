@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from claims import Page
+from claims import About, Page
 from torch.func import grad, jacrev, vmap
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -175,12 +175,16 @@ def test_newton_walks_the_same_path_in_other_units(seed):
         assert ((A @ u - w).norm() < 1e-9 * (w - start).norm()) == same
 
 
+@page.claim(
+    "The distance from the minimum over four steps from {}, logarithmic. Gradient descent falls to {}. Newton falls faster and faster, to {}, "
+    "{}, {}e-7 and rounding error."
+)
 def test_the_error_is_squared_in_each_step():
     low = torch.tensor([3.0, 2.0], dtype=torch.float64)
     errors = (path(newton, himmelblau, [3.3, 2.2], 4) - low).norm(dim=1)
     assert (errors[1:4] < errors[:3] ** 2).all() and errors[4] < 1e-13
     slow = (path(gradient_descent, himmelblau, [3.3, 2.2], 4, lr=0.014) - low).norm(dim=1)
-    assert slow[4] > 0.01
+    return errors[0], slow[4], errors[1], errors[2], 1e7 * errors[3]
 
 
 # Saddles and damping
@@ -243,9 +247,14 @@ def test_newton_jumps_up_and_the_search_does_not(page):
 # The network
 
 
-@page.claim("For ResNet-50 the Hessian alone would fill {} million GiB.")
-def test_a_hessian_of_resnet_50_fills_millions_of_gibibytes():
-    return 4 * 25_557_032**2 / 2**30 / 1e6
+@page.claim(
+    "| the one below | {} | {} MiB | ${}$ | | LeNet-5 | {} | {} GiB | ${}$ | | ResNet-50 | {} | {} million GiB | ${}$ |"
+)
+def test_what_a_hessian_weighs_and_newton_s_step_costs():
+    def row(l, unit):
+        return l, 4 * l**2 / unit, l**3 / 3
+
+    return *row(610, 2**20), *row(61_706, 2**30), *row(25_557_032, 2**30 * 1e6)
 
 
 def count(compute) -> int:
@@ -257,7 +266,10 @@ def count(compute) -> int:
 
 @page.claim(
     "a network of {} tanh units on {} handwritten digits: the product takes {} times the operations of a gradient, and equals the "
-    "one with the whole Hessian to rounding, for {} seeds."
+    "one with the whole Hessian to rounding, for {} seeds.",
+    "They share the first gradient, so it takes {} times {} gradients:",
+    "Ten products cost {} gradients; the Hessian of these {} parameters costs {}, and then",
+    r"With ten products, $\mu = {}$ and a line search, one costs {} gradients. Beside it, gradient descent at $\eta = 2$ takes {} steps",
 )
 def test_a_product_with_the_hessian_needs_no_hessian():
     record, (loss, w) = recorded("second_order_spectrum"), study.digits_loss(0)
@@ -267,7 +279,11 @@ def test_a_product_with_the_hessian_needs_no_hessian():
     assert (record["agrees"] == 1).all() and record.settings["tolerance"] == 1e-12
     forward = count(lambda: loss(w))
     assert forward == 2 * 300 * (64 * 8 + 8 * 10)
-    return 8, 300, count(product) / count(lambda: grad(loss)(w)), len(record.seeds)
+    gradient, training = count(lambda: grad(loss)(w)), recorded("second_order_training").settings
+    one, whole = count(product) / gradient, count(lambda: jacrev(grad(loss))(w)) / gradient
+    assert training["products"] == 10 and training["price"] == round(1 + 10 * one) and training["lr"] == 2
+    price = training["price"]
+    return 8, 300, one, len(record.seeds), whole / len(w), len(w), 10 * one, len(w), whole, training["damping"], price, price
 
 
 @page.claim(
@@ -292,6 +308,48 @@ def test_few_directions_are_steep_most_are_flat_some_curve_downward():
         after, l, len(record.seeds), largest.min(), largest.max(), lowest[:, 0].max(), lowest[:, 0].min(), after,
         lowest[:, 1].max(), lowest[:, 1].min(), steep.min(), steep.max(), l, 0.01,
         start.min(), start.max(), end.min(), end.max(), after,
+    )
+
+
+# A step without the Hessian
+
+
+@page.claim(
+    r"With $\mu = {}$ five products leave at most {} of the drop, and ten at most {}.",
+    "With μ = {} ten products leave less than a billionth, with {} at most four millionths, with {} up to {}, and {} products two "
+    "ten-millionths at most.",
+)
+def test_what_products_leave_of_the_drop():
+    record = recorded("second_order_products")
+    left, dampings = record["left"], record.settings["dampings"]  # (seeds, dampings, products + 1)
+    assert record.settings["after"] == 100 and (record["lowest"] < 0).all()
+    most = left.amax(0)
+    assert most[2, 10] < 1e-9 and 3.5e-6 < most[1, 10] < 4e-6 and 2e-7 < most[0, 40] < 2.5e-7
+    assert (left[:, 2, 1:15] < left[:, 1, 1:15]).all() and (left[:, 1, 1:30] < left[:, 0, 1:30]).all()
+    highest = recorded("second_order_spectrum")["eigenvalues"][:, 1, 0]
+    for k, damping in enumerate(dampings):
+        root = ((highest + damping) / (record["lowest"] + damping)).sqrt()[:, None]
+        bound = 4 * ((root - 1) / (root + 1)) ** (2 * torch.arange(left.shape[2]))
+        assert (left[:, k] <= bound + 1e-15).all()
+    return dampings[1], most[1, 5], most[1, 10], dampings[2], dampings[1], dampings[0], most[0, 10], left.shape[2] - 1
+
+
+@page.claim(
+    "After four Newton steps the loss is still between {} and {}; gradient descent has paid as much and is at {} to {}. Only at the end, "
+    "after {} steps and {} gradients, both are at about {}.",
+    "Gradient descent falls to about {} for the price of {} gradients, when the Newton steps are still between {} and {}. They catch up "
+    "later: for {} gradients both are at about {}.",
+)
+def test_gradients_are_the_better_buy_far_from_the_minimum():
+    record = recorded("second_order_training")
+    newton, price = record["newton_cg"], record.settings["price"]
+    descent = record["descent"][:, ::price]
+    assert newton.shape == descent.shape and (descent[:, 1:20] < newton[:, 1:20]).all()
+    assert ((newton[:, 20] > 0.005) & (newton[:, 20] < 0.02)).all()
+    early, paid = (newton[:, 4].min(), newton[:, 4].max()), (descent[:, 4].min(), descent[:, 4].max())
+    both = About(torch.cat([newton[:, 20], descent[:, 20]]))
+    return (
+        *early, *paid, newton.shape[1] - 1, 20 * price, both, About(descent[:, 4].mean()), 4 * price, *early, 20 * price, both,
     )
 
 

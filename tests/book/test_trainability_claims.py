@@ -5,13 +5,13 @@ import math
 
 import pytest
 import torch
-from claims import About, Page
+from claims import About, Below, Page
 from torch import nn
 
 from course_lib.experiments import recorded
-from course_lib.experiments.studies.trainability import frozen_features, largest_rate, saturated_features
+from course_lib.experiments.studies.trainability import frozen_features, saturated_features
 from course_lib.experiments.trainability import LARGEST, Task, task, train_many
-from course_lib.formulas.trainability import one_rate, two_rates
+from course_lib.formulas.trainability import largest_rate, one_rate, two_rates
 from course_lib.widgets import Trainability
 
 page = Page("training/trainability")
@@ -20,7 +20,8 @@ GIVEN = task(4, 4)  # the first figure's
 
 
 @page.claim(
-    "with $n = 4$, so {} weights.", "iterates a map, here of {} numbers", "Each runs for {} steps.", "its loss passes ${}$, the brighter the later",
+    "$n = 4$ tanh units, so {} weights, trained for {} steps of gradient descent.", "iterates a map, here of {} numbers",
+    "if its loss passes ${}$: warm colors",
     r"Put the ring on the left, at $\eta_1 = {}$, and raise",
     r"Put the ring at $\eta = {}$ and raise it to a scale of 8.",
 )
@@ -29,7 +30,7 @@ def test_the_figures(page):
     assert [*first.x_range, *first.y_range] == [0.05, 1e4, 0.05, 10.0] and torch.equal(first.task.W, GIVEN.W)
     assert [*second.x_range] == [0.05, 20.0] and torch.equal(second.task.W, task(4, 2).W)
     weights = GIVEN.W.numel() + GIVEN.V.numel()
-    return weights, weights, first.steps, LARGEST, first.x_range[0], second.lr
+    return weights, first.steps, weights, LARGEST, first.x_range[0], second.lr
 
 
 # The first figure
@@ -320,6 +321,10 @@ def test_large_first_weights_leave_features_that_do_not_fit():
 # In PyTorch
 
 
+@page.claim(
+    "Loss over {} steps, logarithmic: PyTorch's and the formula's are one line, which rises from {} to {} in the first steps and then falls "
+    "to below {}."
+)
 def test_two_parameter_groups_are_two_rates():
     net = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Tanh(), nn.Linear(4, 1, bias=False)).double()
     with torch.no_grad():
@@ -335,6 +340,7 @@ def test_two_parameter_groups_are_two_rates():
         optimizer.step()
     ours = train_many(two_rates, GIVEN, 60, lr_1=0.05, lr_2=2.5)[:, 0]
     torch.testing.assert_close(torch.stack(losses), ours, rtol=1e-10, atol=0)
+    return len(ours) - 1, ours[0], ours.max(), Below(ours[-1])
 
 
 test_changed_numbers_are_noticed = page.test_of_numbers()

@@ -54,8 +54,17 @@ def test_decay_takes_where_the_loss_cares_least():
     others = [ridge(1.0, angle=float(a)).norm().item() / norm for a in range(-90, 91, 2)]
     assert 0.5 - 1e-9 < min(others) and max(others) < 10 / 11 + 1e-9  # no other angle gives less or more
     return (
-        fig.condition_number, 1, fig.condition_number,
-        fig.minimum[1], trace[highest, 1], decays[highest], fig.minimum[1], back, 28, -62, *shares,
+        fig.condition_number,
+        1,
+        fig.condition_number,
+        fig.minimum[1],
+        trace[highest, 1],
+        decays[highest],
+        fig.minimum[1],
+        back,
+        28,
+        -62,
+        *shares,
     )
 
 
@@ -156,23 +165,44 @@ def test_without_noise_adamw_ends_in_a_box():
     assert (ends[1:] > (1 / decays[1:] - 1e-3)[:, None, None]).all()  # θ* lies outside of these: they end in the corner
 
 
+@page.claim(r"with its minimum at $({}, {})$ (and $\beta_2 = {}$, to arrive sooner):")
+def test_the_figure_of_both_decays_in_adam(page):
+    fig = page.figure(1)
+    assert (tuple(fig.start), fig.lr, fig.decay, fig.steps) == (START, 0.05, 1, 250)
+    assert fig.spec["domain"] == [[-0.5, 3.5], [-2, 2]]
+    return *MINIMUM, fig.beta2
+
+
 @page.claim(
-    r"Adam with L2 goes to $\theta_\lambda = ({}, {})$ and AdamW to $(1, 1)$",
-    r"$\beta_2 = {}$ only makes it arrive sooner.",
+    r"Lower $\lambda$ to {}: what does",
+    r"Adam with L2 at $\theta_\lambda = ({}, {})$, where momentum ends, too; AdamW at $(1, 1)$.",
+    r"At $\lambda = {}$ it does nothing: "
+    r"AdamW ends at $({}, {})$, all but at $\theta^*$, Adam with L2 at $({}, {})$.",
 )
 def test_in_adam_the_two_do_not_end_at_the_same_place():
-    ends = {rule: sweep(rule, bowl, START, 250, lr=0.05, decay=1.0, beta2=0.9)[-1, 0] for rule in (adam_l2, adamw)}
-    torch.testing.assert_close(ends[adam_l2], ridge(1.0), rtol=0, atol=4e-3)
-    torch.testing.assert_close(ends[adamw], torch.ones(2, dtype=FLOAT), rtol=0, atol=1e-3)
-    return *ridge(1.0), 0.9
+    fig = page.figure(1)
+    strong = {name: path[-1] for name, path in fig.path.items()}
+    torch.testing.assert_close(strong["adam_l2"], ridge(1.0), rtol=0, atol=4e-3)
+    torch.testing.assert_close(strong["adamw"], torch.ones(2, dtype=FLOAT), rtol=0, atol=1e-3)
+    fig.decay = 0.5
+    weak = {name: path[-1] for name, path in fig.path.items()}
+    torch.testing.assert_close(weak["adamw"], torch.tensor(MINIMUM, dtype=FLOAT), rtol=0, atol=0.02)
+    torch.testing.assert_close(weak["adam_l2"], ridge(0.5), rtol=0, atol=4e-3)
+    return 0.5, *ridge(1.0), 0.5, *weak["adamw"], *weak["adam_l2"]
 
 
 # A step decays by ηλ
 
 
-@pytest.mark.parametrize("share, steps", [(0.0005, 1386), (0.00005, 13863), (0.00001, 69314)])
-def test_half_lives(share, steps):
-    assert math.log(0.5) / math.log1p(-share) == pytest.approx(steps, abs=0.5)
+@page.claim(
+    r"SGD with η = 1 and λ = {} is at a half after {} steps, with a tenth of the rate after ten times as many, AdamW with its "
+    "defaults after {}.",
+    "PyTorch's `SGD` with `lr=0.1` and `momentum=0.9`",
+)
+def test_half_lives():
+    half = [math.log(0.5) / math.log1p(-share) for share in (0.0005, 0.00005, 0.00001)]
+    assert half[1] / half[0] == pytest.approx(10, rel=1e-3)
+    return 0.0005, half[0], half[2]
 
 
 @page.claim(
@@ -201,15 +231,25 @@ def test_pytorchs_buffer_multiplies_the_decay_too():
     assert sizes[-1] == pytest.approx(1e-4 / (1 - 0.9) * 0.5, rel=0.01)
 
 
+@page.claim(
+    "This is the length of the parameters after {} steps on the bowl:",
+    "The length of the parameters after {} steps over the rate from {} to {}, logarithmic. With a decay of {} times the rate it is "
+    "{} at every rate. With a fixed share of {} a step it rises from {} to {}.",
+)
 def test_a_schedule_moves_the_minimum_only_if_the_decay_has_no_rate():
     def fixed_share(w, g, t, *, lr=0.1, share=0.05):
         return w - lr * g - share * w
 
-    rates = torch.tensor([0.1, 0.05, 0.02])
-    ends = sweep(sgdw, bowl, START, 300, lr=rates, decay=0.5)[-1]
-    torch.testing.assert_close(ends, ridge(0.5).expand(3, 2), rtol=0, atol=0.005)
-    moved = sweep(fixed_share, bowl, START, 300, lr=rates)[-1]
-    torch.testing.assert_close(moved, torch.stack([ridge(0.05 / lr) for lr in (0.1, 0.05, 0.02)]), rtol=0, atol=0.005)
+    rates = torch.logspace(-2, -0.9, 45, dtype=FLOAT)
+    ends, moved = (
+        sweep(rule, bowl, START, 600, keep="end", lr=rates, **own)
+        for rule, own in ((sgdw, {"decay": 0.5}), (fixed_share, {"share": 0.05}))
+    )
+    torch.testing.assert_close(ends, ridge(0.5).expand(45, 2), rtol=0, atol=0.005)
+    torch.testing.assert_close(moved, torch.stack([ridge(0.05 / lr) for lr in rates.tolist()]), rtol=0, atol=0.005)
+    lengths = moved.norm(dim=1)
+    assert (lengths.diff() > 0).all()
+    return 600, 600, rates[0], rates[-1], 0.5, ends.norm(dim=1)[0], 0.05, lengths[0], lengths[-1]
 
 
 # All rates and all decays
@@ -226,7 +266,7 @@ def border(rule, decay, h=10.0, m=0.9):
     "On the left {} steps are too few to arrive",
 )
 def test_the_settings_of_the_maps(page):
-    for fig in (page.figure(1), page.figure(2)):
+    for fig in (page.figure(2), page.figure(3)):
         assert tuple(fig.start) == START and (fig.lr, fig.decay) == (0.1, 1) and fig.steps == 300
         assert list(fig.x_range) == [0.001, 10] and list(fig.y_range) == [0.01, 100]
     return fig.momentum, fig.steps, fig.y_range[1], fig.steps
@@ -235,7 +275,7 @@ def test_the_settings_of_the_maps(page):
 @page.claim("From $\\eta = {}$ up to the border the two losses differ by less than {}.")
 def test_the_stripes_and_the_borders_of_the_maps():
     ends, apart = {}, []
-    for k, rule in ((1, momentum_l2), (2, sgdw)):
+    for k, rule in ((2, momentum_l2), (3, sgdw)):
         fig = page.figure(k)
         (rates, decays), ends[rule] = fig.places(60, 18), fig.values(60, 18)
         for row, decay in enumerate(decays.tolist()):
@@ -327,9 +367,22 @@ def test_decay_lowers_the_validation_loss_by_a_fifth_and_hardly_moves_accuracy()
     rises = (loss[0.003] - loss[0]).max()
     clean = right[0].min(), right[0].max()
     return (
-        lower.sum(), len(lower), 1 - (loss[0.003] / loss[0]).min(), rises, 0.03,
-        *clean, right[0.003].min(), right[0.003].max(), 0.003,
-        *clean, 20, wrong[0].min(), wrong[0].max(), wrong[0.03].min(), wrong[0.03].max(), 0.03,
+        lower.sum(),
+        len(lower),
+        1 - (loss[0.003] / loss[0]).min(),
+        rises,
+        0.03,
+        *clean,
+        right[0.003].min(),
+        right[0.003].max(),
+        0.003,
+        *clean,
+        20,
+        wrong[0].min(),
+        wrong[0].max(),
+        wrong[0.03].min(),
+        wrong[0.03].max(),
+        0.03,
     )
 
 
@@ -344,15 +397,24 @@ def test_the_norm_falls_and_the_outputs_move_less():
     record = recorded("weight_decay_digits")
     assert (record["norm"].diff(dim=-1) < 0).all() and (record["moved"].diff(dim=-1) < 0).all()
     return (
-        norm[0], norm[0.003], norm[0.1], moved[0], moved[0.003], moved[0.1],
-        norm[0], norm[0.1], moved[0], moved[0.1], record.settings["nudge"],
+        norm[0],
+        norm[0.003],
+        norm[0.1],
+        moved[0],
+        moved[0.003],
+        moved[0.1],
+        norm[0],
+        norm[0.1],
+        moved[0],
+        moved[0.1],
+        record.settings["nudge"],
     )
 
 
 @page.claim(
     "Now {} of the {} labels are random lies.",
-    r"In {} of the {} runs the loss is lowest at $\lambda = {}$, about {} of what it is without decay. The accuracy is highest "
-    "at {} in most. And it moves: from about {} to about {}, up in each of the eight.",
+    r"In {} of the {} runs the loss is lowest at $\lambda = {}$, about {} of what it is without decay.",
+    "No: it is highest at {} in most, and goes from about {} to about {}, up in each of the eight.",
     "it is lowest at {} to {}, with {} wrong ones at {}: there between {} and {}, without decay between {} and {}.",
 )
 def test_with_wrong_labels_the_best_decay_is_larger_and_accuracy_moves():
@@ -364,9 +426,23 @@ def test_with_wrong_labels_the_best_decay_is_larger_and_accuracy_moves():
     best = {strengths[k] for k in torch.stack([*clean.values()]).argmin(0)}
     labels = (study.hundred_digits(0, 20)[1] != study.hundred_digits(0)[1]).any(1)
     return (
-        labels.sum(), len(labels), (lowest == strengths.index(0.01)).sum(), len(lowest), 0.01,
-        (loss[0.01] / loss[0]).median().item(), 0.03, About(right[0]), About(right[0.03]),
-        min(best), max(best), 20, 0.01, loss[0.01].min(), loss[0.01].max(), loss[0].min(), loss[0].max(),
+        labels.sum(),
+        len(labels),
+        (lowest == strengths.index(0.01)).sum(),
+        len(lowest),
+        0.01,
+        (loss[0.01] / loss[0]).median().item(),
+        0.03,
+        About(right[0]),
+        About(right[0.03]),
+        min(best),
+        max(best),
+        20,
+        0.01,
+        loss[0.01].min(),
+        loss[0.01].max(),
+        loss[0].min(),
+        loss[0].max(),
     )
 
 
@@ -385,8 +461,17 @@ def test_stopping_early_loses_on_clean_labels_and_is_even_on_wrong_ones():
     moment = every * (noisy[:, 0].argmin(1) + 1)
     rise = noisy[:, 0, -1]
     return (
-        decayed.sum(), moment.min(), moment.max(), 0.01, stopped.sum(),
-        moment.median().item(), rise.min(), rise.max(), 0.01, end.min(), end.max(),
+        decayed.sum(),
+        moment.min(),
+        moment.max(),
+        0.01,
+        stopped.sum(),
+        moment.median().item(),
+        rise.min(),
+        rise.max(),
+        0.01,
+        end.min(),
+        end.max(),
     )
 
 
@@ -424,8 +509,16 @@ def test_on_digits_neither_biases_nor_the_form_matter_at_useful_strengths():
     assert (spared[:, -1] < 0).all()
     gain = (-spared[:, -1]).min(), (-spared[:, -1]).max()
     return (
-        0.01, Below(spared[:, :useful].abs()), worth, Below(l2[:, :useful].abs()), strengths[-1], *gain,
-        0.01, strengths[-1], *gain, About((-l2[:, -1]).median()),
+        0.01,
+        Below(spared[:, :useful].abs()),
+        worth,
+        Below(l2[:, :useful].abs()),
+        strengths[-1],
+        *gain,
+        0.01,
+        strengths[-1],
+        *gain,
+        About((-l2[:, -1]).median()),
     )
 
 
@@ -513,8 +606,16 @@ def test_decay_before_a_batch_norm_is_a_larger_rate_and_no_gain_here():
     assert (with_decay > without).all()
     strength = settings["strengths"][1]
     return (
-        strength, settings["steps"], settings["lr"], shorter, shorter**2,
-        without.min(), without.max(), strength, with_decay.min(), with_decay.max(),
+        strength,
+        settings["steps"],
+        settings["lr"],
+        shorter,
+        shorter**2,
+        without.min(),
+        without.max(),
+        strength,
+        with_decay.min(),
+        with_decay.max(),
     )
 
 

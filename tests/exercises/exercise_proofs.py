@@ -1,9 +1,11 @@
 """Each exercise with its solution, its mutants, right answers in other styles, and the mutants that are right, with the reason.
 
-The last two stand in proofs/NAME.py: `STYLES`, a list of functions, and `EQUIVALENT`, reasons by a mutant's text.
+The last two stand in proofs/NAME.py: `STYLES`, a list of functions, and `EQUIVALENT`, reasons by a mutant's text. Some have `WRONG`, too:
+answers that a check has accepted, or that are like such ones, where no mutant is.
 """
 
 import ast
+import copy
 import importlib
 import json
 import re
@@ -39,6 +41,15 @@ class Solution:
     @cached_property
     def proof(self) -> dict:
         return runpy.run_path(str(PROOFS / f"{self.name}.py"))
+
+    @cached_property
+    def quick(self) -> Exercise:
+        """The check without the cases that start processes."""
+        check = copy.copy(self.check)
+        for cached in ("_expected", "_known"):
+            vars(check).pop(cached, None)
+        check.cases = [case for case in check.cases if not case.startup]
+        return check
 
     def mutants(self) -> list[generator.Mutant]:
         return generator.mutants(self.source, self.function, self.namespace)

@@ -32,7 +32,8 @@ COMPARISONS = {
 }
 CALLS = {
     "mean": "sum", "sum": "mean", "maximum": "minimum", "minimum": "maximum", "max": "min", "min": "max", "cos": "sin", "sin": "cos",
-    "exp": "log", "floor": "ceil", "ceil": "floor", "argmax": "argmin", "amax": "amin", "triu": "tril", "cumsum": "cumprod",
+    "var": "std", "std": "var", "exp": "log", "floor": "ceil", "ceil": "floor", "argmax": "argmin", "amax": "amin", "triu": "tril", "cumsum": "cumprod",
+    "tensor_split": "chunk", "chunk": "tensor_split",
 }  # fmt: skip
 POINTWISE = {
     "abs",
@@ -50,8 +51,12 @@ POINTWISE = {
     "int",
     "float",
     "reversed",
+    "floor",
+    "all_reduce",
+    "broadcast",
 }
 REDUCTIONS = {"mean", "sum", "max", "min", "norm", "amax", "amin", "std", "var"}
+ORDERED = {"outer", "solve"}  # calls whose two arguments somebody exchanges
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ def mutants(source: str, name: str, namespace: dict) -> list[Mutant]:
         names = {n.id for node in (_parent(fn, place), new) for n in ast.walk(node) if isinstance(n, ast.Name)}
         label = f"{_line(fn, place)}: {ast.unparse(old)} -> {ast.unparse(new)}"
         result.append(Mutant(label, frozenset({kind, *names}), compiled(text, name, namespace)))
-    return result + _wrapped(compiled(source, name, namespace), _hyper(fn))
+    read = {node.id for node in _body(fn) if isinstance(node, ast.Name)}
+    return result + _wrapped(compiled(source, name, namespace), _hyper(fn), read)
 
 
 def compiled(source: str, name: str, namespace: dict) -> Callable:
@@ -200,6 +206,10 @@ def _of_call(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
             yield kind, node.func.value
         elif node.args:
             yield kind, node.args[0]
+    if name in REDUCTIONS and method and not of_torch and node.args:
+        yield kind, ast.Call(node.func, [], node.keywords)
+    if name in ORDERED and len(node.args) == 2:
+        yield "order", ast.Call(node.func, node.args[::-1], node.keywords)
     if name == "where" and len(node.args) == 3:
         yield "order", ast.Call(node.func, [node.args[0], node.args[2], node.args[1]], node.keywords)
         yield "dropped", node.args[1]
@@ -249,8 +259,11 @@ def _of_returned(node: ast.Return, fn: ast.FunctionDef, arguments: list[str]) ->
             yield "order", ast.Return(ast.Tuple(swapped, ast.Load()))
 
 
-def _wrapped(fn: Callable, hyper: dict[str, ast.expr]) -> list[Mutant]:
-    """Changes of the whole function: its precision, in place, a state or a step number kept elsewhere, zeros masked, another default."""
+def _wrapped(fn: Callable, hyper: dict[str, ast.expr], read: set[str]) -> list[Mutant]:
+    """Changes of the whole function: its precision, in place, a state or a step number kept elsewhere, zeros masked, another default.
+
+    `read` holds the names that its lines use: who needs no t counts no steps.
+    """
     parameters = inspect.signature(fn).parameters
     positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     result = [Mutant("all in float32", frozenset({"float32"}), _signed(_in_float32(fn), fn))]
@@ -260,21 +273,31 @@ def _wrapped(fn: Callable, hyper: dict[str, ast.expr]) -> list[Mutant]:
         if name != "t"
     ]
     if positional[:3] == ["w", "g", "t"]:
-        result += _of_rule(fn, len(positional) - 3)
+        result += _of_rule(fn, len(positional) - 3, counts="t" in read)
+        result += [
+            Mutant(f"takes {n} of 0 for no {n}", frozenset({"default", n}), _signed(_or_default(fn, n), fn))
+            for n in hyper
+        ]
     for name, value in hyper.items():
         if isinstance(value, ast.Constant) and isinstance(value.value, (int, float)):
             result.append(Mutant(f"another default of {name}", frozenset({"signature"}), _with_default(fn, name)))
     return result
 
 
-def _of_rule(fn: Callable, states: int) -> list[Mutant]:
+def _of_rule(fn: Callable, states: int, counts: bool) -> list[Mutant]:
     mutants = [
-        Mutant(f"leaves value {n} as it is where g is 0", frozenset({"zero"}), _signed(_masked(fn, n), fn))
+        Mutant(f"leaves value {n} as it is where g is 0", frozenset({"zero"}), _signed(_masked(fn, n, by=1), fn))
+        for n in range(states + 1)
+    ]
+    mutants += [
+        Mutant(f"leaves value {n} as it is where w is 0", frozenset({"zero", "w"}), _signed(_masked(fn, n, by=0), fn))
         for n in range(states + 1)
     ]
     if states:
         mutants.append(Mutant("keeps the state itself", frozenset({"memory"}), _signed(_remembers(fn), fn)))
-    return [*mutants, Mutant("counts the steps itself", frozenset({"memory", "t"}), _signed(_counts(fn), fn))]
+    if counts:
+        mutants.append(Mutant("counts the steps itself", frozenset({"memory", "t"}), _signed(_counts(fn), fn)))
+    return mutants
 
 
 def _signed(wrapper: Callable, fn: Callable) -> Callable:
@@ -313,12 +336,12 @@ def _writes_into(fn: Callable, number: int) -> Callable:
     return wrapper
 
 
-def _masked(fn: Callable, number: int) -> Callable:
+def _masked(fn: Callable, number: int, by: int) -> Callable:
     def wrapper(w, g, t, *state, **hyper):
         values = fn(w, g, t, *state, **hyper)
         single = isinstance(values, torch.Tensor)
         values = [values] if single else list(values)
-        values[number] = torch.where(g != 0, values[number], (w, *state)[number])
+        values[number] = torch.where((w, g)[by] != 0, values[number], (w, *state)[number])
         return values[0] if single else tuple(values)
 
     return wrapper
@@ -346,12 +369,18 @@ def _counts(fn: Callable) -> Callable:
     return wrapper
 
 
+def _or_default(fn: Callable, name: str) -> Callable:
+    default = inspect.signature(fn).parameters[name].default
+    return lambda *args, **hyper: fn(*args, **hyper | {name: hyper.get(name) or default})
+
+
 def _with_default(fn: Callable, name: str) -> Callable:
     def wrapper(*args, **hyper):
         return fn(*args, **{name: 1.5 * default + 0.01, **hyper})
 
     signature = inspect.signature(fn)
     default = signature.parameters[name].default
+    changed = {name: signature.parameters[name].replace(default=1.5 * default + 0.01)}
     wrapper.__name__ = fn.__name__
-    wrapper.__signature__ = signature
+    wrapper.__signature__ = signature.replace(parameters=(signature.parameters | changed).values())
     return wrapper

@@ -2,12 +2,16 @@
 
 import importlib
 import pkgutil
+import sys
 from dataclasses import fields
+from functools import partial
 
+import numpy
 import pytest
 import torch
 
 import course_lib.exercises
+from course_lib.exercises import Exercise
 from course_lib.exercises.diagnosis import Diagnosis
 from course_lib.exercises.exercise import WIDTH
 from course_lib.experiments import recorded
@@ -92,17 +96,30 @@ def test_the_verdicts(check, capsys):
         (answers(...), "○ Not attempted yet: <lambda> still returns `...`."),
         (answers(..., 1), "One of the two is still `...`."),
         (answers("A", ...), "One of the two is still `...`."),
-        (answers(None), "Your function returns None."),
-        (answers("A"), "Your function returns A."),
-        (answers("A", 1, 2), "Your function returns"),
+        (answers(None), "Your function returns None: does each way through it end with `return`?"),
+        (answers("A"), "Your function returns 'A'."),
+        (answers("A", 1, 2), "Your function returns ('A', 1, 2)."),
+        (answers({"A": 1}), "Your function returns a Python dict."),
+        (lambda: (x for x in ("A", 1)), "Your function returns a Python generator."),
+        (answers(torch.ones(2)), "Your function returns a tensor of shape (2,)."),
         (answers("Z", 1), "There is no suspect 'Z': they are A, B, C"),
         (answers(1, "A"), "There is no suspect 1"),
         (answers("A", 0), "There is no observation 0: they are 1, 2, 3"),
         (answers("A", True), "There is no observation True"),
         (answers("A", 1.0), "There is no observation 1.0"),
-        (lambda x: ("A", 1), "raises TypeError"),
-        (lambda: 1 / 0, "<lambda> raises ZeroDivisionError: division by zero."),
-        (("A", 1), "This check takes your function itself"),
+        (answers("A", "1"), "There is no observation '1': they are 1, 2, 3"),
+        (answers(["A"], 1), "There is no suspect ['A']: they are A, B, C"),
+        (
+            lambda x: ("A", 1),
+            "<lambda> needs an argument, and is called with none. Write its first line with () again.",
+        ),
+        (lambda: 1 / 0, "<lambda> raises ZeroDivisionError at line "),
+        (lambda: sys.exit("bye"), "<lambda> raises SystemExit at line "),
+        (
+            ("A", 1),
+            "this check takes your function itself, its name without parentheses after it; it got a value of type tuple.",
+        ),
+        (Exercise, "it got the class Exercise."),
     ],
 )
 def test_what_is_no_answer(answer, sentence):
@@ -121,7 +138,25 @@ def test_an_endless_answer(monkeypatch):
             pass
 
     (check,) = DIAGNOSES[0].values
-    assert "endless raises TimeoutError: it did not end within 0.2 seconds." in check.judge(endless).message
+    assert "endless did not end within 0.2 seconds: it was at line " in check.judge(endless).message
+
+
+@pytest.mark.parametrize("check", DIAGNOSES)
+def test_the_right_answer_in_other_spellings(check):
+    letter, number = check.culprit, check.proof
+    spellings = (
+        (letter, numpy.int64(number)),
+        (f" {letter.lower()} ", number),
+        [letter, number],
+        (numpy.str_(letter), number),
+    )
+    for spelling in spellings:
+        assert check.judge(lambda: spelling).passed, spelling
+
+    def with_a_default(sure=True):
+        return letter, number
+
+    assert check.judge(with_a_default).passed and check.judge(partial(answers(letter, number))).passed
 
 
 @pytest.mark.parametrize("check", DIAGNOSES)

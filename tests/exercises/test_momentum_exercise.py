@@ -54,7 +54,7 @@ def test_correct_conversions_pass(fn):
 
 def test_a_diagnosis_word_for_word():
     assert rule.check.judge(rule.no_factor.variants[0]).message == (
-        "✗ momentum, case 1 of 17 (the first step, one parameter): Your step is 10 times the right one: w moved by -1.65 instead of -0.165, "
+        "✗ momentum, case 1 of 20 (the first step, one parameter): Your step is 10 times the right one: w moved by -1.65 instead of -0.165, "
         "and delta is 3.3 instead of 0.33. This is what leaving out the factor (1−m) does: the new gradient enters with its full weight. "
         "PyTorch's SGD does leave it out; the lecture does not. Look at the weight of g in delta."
     )

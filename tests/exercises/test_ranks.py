@@ -1,5 +1,6 @@
 """Exercises on ranks: right answers in other spellings pass on real processes; a deadlock, an error and a stub are told, none hangs."""
 
+import copy
 import threading
 import time
 
@@ -84,7 +85,42 @@ def test_a_collective_that_one_rank_leaves_out_is_a_deadlock():
     def step(w, x, y, rank, n, gradient, all_reduce, broadcast, *, lr=0.1):
         return w if rank else all_reduce(w)
 
-    assert "step never ends on 2 ranks" in average_gradients.check.judge(step).message
+    message = average_gradients.check.judge(step).message
+    assert "step never ends on 2 ranks: they wait for each other. All must call `all_reduce` and `broadcast`" in message
+    assert "so far such calls are 1 on rank 0, 0 on rank 1." in message
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        (lambda x: 4, "norm raises TypeError at line"),
+        (lambda x: 4, "all_reduce takes a tensor, got a Python int (4)."),
+        (
+            lambda x: x[:, 0],
+            "all_reduce gets (3,) of torch.float64 on rank 0 and (2,) of torch.float64 on rank 2: all must be alike.",
+        ),
+    ],
+    ids=["line", "number", "shape"],
+)
+def test_what_cannot_be_summed_is_told(what, says):
+    def norm(x, n, all_reduce, *, eps=1e-5):
+        return all_reduce(what(x))
+
+    check = copy.copy(sync_batch_norm.check)
+    check.cases = [case for case in check.cases if "3, 3 and 2" in case.title]
+    check.__dict__.pop("_expected", None)
+    check.__dict__.pop("_known", None)
+    assert says in check.judge(norm).message
+
+
+def test_a_count_may_be_a_whole_number_and_a_value_may_come_in_a_tuple():
+    def norm(x, n, all_reduce, *, eps=1e-5):
+        count = all_reduce(torch.tensor([len(x)]))
+        mean = all_reduce(x.sum(0)) / count
+        return ((x - mean) / (all_reduce((x - mean).square().sum(0)) / count + eps).sqrt(),)
+
+    verdict = sync_batch_norm.check.judge(norm)
+    assert verdict.passed, verdict.message
 
 
 def test_what_happens_only_on_real_processes_is_told():
@@ -94,7 +130,7 @@ def test_what_happens_only_on_real_processes_is_told():
         return right_ring(x, rank, n, send, recv)
 
     message = ring_all_reduce.check.judge(ring).message
-    assert "case 7 of 7 (3 real processes)" in message and "ValueError: only here" in message
+    assert "case 9 of 9 (3 real processes)" in message and "ValueError: only here" in message
 
 
 def test_errors_stubs_and_shapes():
@@ -119,7 +155,10 @@ def test_errors_stubs_and_shapes():
     assert "total is a Python float (3); return a torch tensor" in judge(number).message
     assert "fails raises IndexError at line" in judge(fails).message
     assert judge(stub).message.startswith("○ Not attempted yet: stub still returns `...`")
-    assert "unlike returns tensors of unlike shapes or types: (6,) on rank 0, (5,) on rank 1" in judge(unlike).message
+    assert (
+        "unlike returns tensors of unlike shapes or types: (6,) of torch.float64 on rank 0, (5,) of torch.float64 on rank 1"
+        in judge(unlike).message
+    )
     assert "raises NameError" in judge(lambda x, rank, n, send, recv: missing).message  # noqa: F821
 
 

@@ -11,7 +11,9 @@ import pytest
 import torch
 from running_total import CHECK, exercise, rejected, total
 
+from course_lib.exercises.cases import Case
 from course_lib.exercises.sandbox import limited
+from course_lib.exercises.trial import attempt
 
 
 def nothing_is_left(before):
@@ -52,7 +54,7 @@ def test_an_exception_in_a_later_case_says_in_which():
         s = keep * s + float(g)
         return w - lr * s, s
 
-    assert "case 10 of 17 (a vector of 3 parameters; step 1): broken raises ValueError at line" in rejected(broken)
+    assert "case 11 of 20 (a vector of 3 parameters; step 1): broken raises ValueError at line" in rejected(broken)
 
 
 def test_leaving_python_is_no_way_out():
@@ -66,7 +68,7 @@ def test_recursion():
     def again(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
         return again(w, g, t, s, lr=lr, keep=keep)
 
-    assert f"again calls itself without end at line {again.__code__.co_firstlineno + 1}" in rejected(again)
+    assert f"again goes too deep at line {again.__code__.co_firstlineno + 1}" in rejected(again)
 
 
 # Time
@@ -113,6 +115,34 @@ def test_what_cannot_be_interrupted_still_gets_its_sentence():
     assert nothing_is_left(before)  # when it wakes up, it finds the exception waiting
 
 
+def test_the_time_of_an_import_does_not_count(tmp_path, monkeypatch):
+    (tmp_path / "slowly_imported.py").write_text("import time\ntime.sleep(0.6)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def imports(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        import slowly_imported  # noqa: F401
+
+        return total(w, g, t, s, lr=lr, keep=keep)
+
+    assert exercise(seconds=0.4).judge(imports).passed
+
+
+def test_a_case_that_starts_something_has_more_time():
+    def slow(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        if t == 7:
+            time.sleep(0.6)
+        return total(w, g, t, s, lr=lr, keep=keep)
+
+    def patient(startup):
+        check = exercise(seconds=0.5)
+        one = {"w": torch.ones(()), "g": torch.ones(()), "s": torch.zeros(()), "lr": 0.1, "keep": 0.5}
+        check.cases = [Case("a step with a start", "", lambda call: call(**one, t=7), startup=startup)]
+        return check
+
+    assert "slow did not end within 0.5 seconds" in rejected(slow, patient(0.0))
+    assert patient(5.0).judge(slow).passed
+
+
 def test_the_stop_button_stops_the_readers_code():
     ended = threading.Event()
 
@@ -128,7 +158,7 @@ def test_the_stop_button_stops_the_readers_code():
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            limited(forever, 10.0)
+            limited(forever, lambda: 10.0)
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended.is_set()
@@ -140,7 +170,7 @@ def test_a_fault_of_our_own_is_not_the_readers():
         raise LookupError("ours")
 
     with pytest.raises(LookupError, match="ours"):
-        limited(fault, 1.0)
+        limited(fault, lambda: 1.0)
 
 
 # Prints
@@ -153,7 +183,7 @@ def test_prints_do_not_spoil_the_passing_line(capsys):
         return total(w, g, t, s, lr=lr, keep=keep)
 
     assert CHECK(talks).passed
-    assert capsys.readouterr() == ("✓ total: 17 of 17 cases agree with the test.\n", "")
+    assert capsys.readouterr() == ("✓ total: 20 of 20 cases agree with the test.\n", "")
 
 
 def test_a_failing_call_shows_what_it_printed(capsys):
@@ -207,3 +237,13 @@ def test_the_readers_own_defaults_do_no_harm(dtype):
             assert exercise().judge(total).passed
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_time_that_is_up_before_a_case_has_called():
+    def spins(call):
+        while True:
+            pass
+
+    trial = attempt(total, [Case("no call", "", spins)], CHECK.trial(total), 0.2, lambda trial: True)
+    assert [step.values for step in trial.calls] == [] and len(trial.steps[0]) == 1
+    assert "did not end within 0.2 seconds" in str(trial.problem)

@@ -41,8 +41,9 @@ def test_a_right_answer_passes_on_real_processes():
         (whole_filters, "g_w has the shape (2, 2, 1, 1), expected (1, 2, 1, 1), on each rank"),
         (lambda x, w, g, rank, n, all_reduce: ..., "Not attempted yet"),
         (lambda x, w, g, rank, n, all_reduce: all_reduce(x), "returns 1 value; 2 expected: g_x and g_w"),
+        (lambda x, w, g, rank, n, all_reduce: ((x, w),), "returns 1 value; 2 expected: g_x and g_w"),
     ],
-    ids=["not summed", "one rank alone", "all filters", "stub", "one value"],
+    ids=["not summed", "one rank alone", "all filters", "stub", "one value", "nested"],
 )
 def test_a_wrong_answer_is_told(fn, says):
     verdict = check.judge(fn)

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import math
 import re
 
 import pytest
@@ -96,3 +97,56 @@ def test_which_rules_share_a_color():
     shared = {group for group in names(color) if len(group) > 1}
     assert shared == {frozenset({"momentum", "sgd", "momentum_l2", "sgd_l2"}), frozenset({"adam", "adam_l2"})}
     assert names(color) == names(lambda name: color(name, dark=True))
+
+
+# CIEDE2000, where 1 is what an eye can just see: rules that stand side by side on a page, in one theme and across both
+SIDE_BY_SIDE = [("gradient_descent", "rmsprop"), ("adam", "adamw"), ("adam_l2", "adamw"), ("momentum_l2", "sgdw")]
+
+
+def ciede2000(one, other):
+    """Sharma, Wu and Dalal (2005)."""
+    (l1, a1, b1), (l2, a2, b2) = lab(one), lab(other)
+    mean = (math.hypot(a1, b1) + math.hypot(a2, b2)) / 2
+    stretch = 1 + 0.5 * (1 - math.sqrt(mean**7 / (mean**7 + 25**7)))
+    c1, c2 = math.hypot(stretch * a1, b1), math.hypot(stretch * a2, b2)
+    h1, h2 = (math.degrees(math.atan2(b, stretch * a)) % 360 for a, b in ((a1, b1), (a2, b2)))
+    turn = (h2 - h1 + 180) % 360 - 180
+    chroma, hue, light = (c1 + c2) / 2, (h1 + turn / 2) % 360, (l1 + l2) / 2
+    cos = lambda degrees: math.cos(math.radians(degrees))
+    weight = 1 - 0.17 * cos(hue - 30) + 0.24 * cos(2 * hue) + 0.32 * cos(3 * hue + 6) - 0.2 * cos(4 * hue - 63)
+    dl = (l2 - l1) / (1 + 0.015 * (light - 50) ** 2 / math.sqrt(20 + (light - 50) ** 2))
+    dc = (c2 - c1) / (1 + 0.045 * chroma)
+    dh = 2 * math.sqrt(c1 * c2) * math.sin(math.radians(turn / 2)) / (1 + 0.015 * chroma * weight)
+    turned = 60 * math.exp(-(((hue - 275) / 25) ** 2))
+    return math.sqrt(
+        dl**2 + dc**2 + dh**2
+        - 2 * math.sqrt(chroma**7 / (chroma**7 + 25**7)) * math.sin(math.radians(turned)) * dc * dh
+    )  # fmt: skip
+
+
+def test_the_measure_of_colors_is_the_published_one():
+    """Pure white, black and red against what the paper's formula gives elsewhere."""
+    assert ciede2000("#ffffff", "#000000") == pytest.approx(100, abs=0.1)
+    assert ciede2000("#ff0000", "#00ff00") == pytest.approx(86.6, abs=0.2)
+    assert ciede2000("#0072b2", "#0072b2") == 0
+
+
+@pytest.mark.parametrize("pair", SIDE_BY_SIDE, ids=" and ".join)
+@pytest.mark.parametrize("themes", [(False, False), (True, True), (True, False)], ids=["light", "dark", "across"])
+def test_rules_that_stand_side_by_side_are_told_apart(pair, themes):
+    """Across: in the dark gradient descent must not wear what RMSprop wears in the light."""
+    one, other = (color(name, dark=dark) for name, dark in zip(pair, themes, strict=True))
+    assert ciede2000(one, other) > 12
+    assert ciede2000(one, other) > 15 or pair != ("gradient_descent", "rmsprop")
+
+
+def test_a_color_keeps_its_hue_in_the_dark():
+    """To within 20 degrees of hue, for colors that have one."""
+    hue = lambda hexadecimal: math.degrees(math.atan2(*reversed(lab(hexadecimal)[1:])))
+    pairs = {name: (color(name), color(name, dark=True)) for name in CATALOG}
+    turned = {
+        name: abs((hue(light) - hue(dark) + 180) % 360 - 180)
+        for name, (light, dark) in pairs.items()
+        if math.hypot(*lab(light)[1:]) > 5
+    }
+    assert {name: x for name, x in turned.items() if x > 20} == {}

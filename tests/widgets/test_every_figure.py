@@ -23,6 +23,15 @@ EMPTY = """host => [...host.querySelectorAll('svg[aria-label]')].filter((svg) =>
 }).map((svg) => svg.getAttribute('aria-label'))"""
 
 
+# Words that are too small to read, and words that the edge of the page cuts off.
+SMALL = """host => [...host.querySelectorAll('.cf *')].filter((node) => [...node.childNodes].some((text) => text.nodeType === 3 && text.data.trim())
+  && node.getClientRects().length && parseFloat(getComputedStyle(node).fontSize) < 12).map((node) => node.textContent)"""
+CUT = """host => [...host.querySelectorAll('svg text')].filter((node) => {
+  const box = node.getBoundingClientRect();
+  return box.width > 0 && (box.left < 0 || box.right > document.documentElement.clientWidth);
+}).map((node) => node.textContent)"""
+
+
 @pytest.fixture(scope="module")
 def tests_of_figures() -> dict[str, str]:
     folder = FOLDER.parents[1] / "tests" / "widgets" / "figures"
@@ -50,8 +59,18 @@ def test_a_figure_is_drawn_and_accessible(name, show):
     assert violations(figure.page, ".course-figure") == []
     inside = figure.host.locator("[role=img] [tabindex], [role=img] button, [role=img] input")
     assert inside.count() == 0  # what lies inside an image is announced to nobody
+    assert figure.host.evaluate(SMALL) == []
+    assert "_" not in figure.host.inner_text(), "a name of Python stands in the page"
     rings = figure.host.locator("[role=slider]").all()
     assert [ring.get_attribute("aria-label") for ring in rings if not ring.get_attribute("aria-valuetext")] == []
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_nothing_is_cut_off_on_a_phone(name, show):
+    figure = show(MAKE.get(name, CLASSES[name])(), viewport={"width": 390, "height": 844}).figures[0]
+    assert figure.host.evaluate(CUT) == []
+    assert figure.host.evaluate(SMALL) == []
+    assert figure.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.parametrize("name", CLASSES)

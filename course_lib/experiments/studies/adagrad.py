@@ -201,15 +201,42 @@ def adagrad_network(seed, *, lr=0.1, large=100.0, spellings=(("pytorch", 1e-10),
     }
 
 
-def train_table(optimizer: type, sparse: bool, steps: int = 100, **hyper) -> torch.Tensor:
-    """A table of 1,000 vectors, 16 of which are drawn and pulled towards 1 in each step, trained by a class of torch.optim."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        table = nn.Embedding(1000, 8, sparse=sparse).double()
+def train_table(
+    optimizer: type, sparse: bool, steps: int = 100, seed: int = 0, path: bool = False, **hyper
+) -> torch.Tensor:
+    """A table of 1,000 vectors, 16 of which are drawn and pulled towards 1 in each step, trained by a class of torch.optim.
+
+    The vectors at the end, (1000, 8), or with `path` after each step, (steps, 1000, 8).
+    """
+    with torch.random.fork_rng(devices=[]), torch.sparse.check_sparse_tensor_invariants():
+        torch.manual_seed(seed)
+        table, seen = nn.Embedding(1000, 8, sparse=sparse).double(), []
         chosen = optimizer(table.parameters(), lr=0.1, **hyper)
         for _ in range(steps):
             loss = (table(torch.randint(1000, (16,))) - 1).square().mean()
             chosen.zero_grad()
             loss.backward()
             chosen.step()
-    return table.weight.detach()
+            seen += [table.weight.detach().clone()] if path else []
+    return torch.stack(seen) if path else table.weight.detach()
+
+
+SPARSE = {  # what is trained on sparse gradients, and its twin on dense ones
+    "Adagrad": (torch.optim.Adagrad, torch.optim.Adagrad, {}),
+    "SGD with momentum": (torch.optim.SGD, torch.optim.SGD, {"momentum": 0.9}),
+    "SparseAdam, Adam": (torch.optim.SparseAdam, torch.optim.Adam, {}),
+}
+
+
+@experiment(seeds=5, share={"steps": 50})
+def adagrad_sparse(seed, *, steps=100, every=5, least=1e-12):
+    """The largest difference of a table's entry between sparse and dense gradients, for each of SPARSE, at every fifth step.
+
+    Below `least` the difference is rounding, and counts as that. The shape is (optimizers, steps / every).
+    """
+    apart = []
+    for sparse, dense, hyper in SPARSE.values():
+        rows = train_table(sparse, True, steps, seed, path=True, **hyper)
+        rows = rows - train_table(dense, False, steps, seed, path=True, **hyper)
+        apart.append(rows[every - 1 :: every].abs().amax((1, 2)).clamp(min=least))
+    return {"apart": torch.stack(apart)}

@@ -1,10 +1,12 @@
-"""What the chapter on momentum measures: turns and noise, settings on a bent valley, and where the ball comes to rest."""
+"""What the chapter on momentum measures: turns and noise, a bent valley, a network, and where the ball comes to rest."""
 
 import math
 
 import torch
-from torch.func import vmap
+from torch.func import grad, vmap
+from torch.nn.functional import cross_entropy
 
+from course_lib.experiments.data import digits
 from course_lib.experiments.records import experiment
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas import SURFACES, gradient_descent, himmelblau, momentum, quadratic, rosenbrock
@@ -98,6 +100,49 @@ def momentum_streak(
     """
     rates = lr * torch.tensor(shares, dtype=torch.float64)
     return {"steps": arrivals(near_the_ring(seed), steps, rates, torch.full_like(rates, momentum))}
+
+
+# A network
+
+
+def network_loss(w: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The mean cross-entropy of 64 pixels, 32 tanh units and ten classes, whose weights are `w` of shape (2410,)."""
+    A, a, B, b = w.split((64 * 32, 32, 32 * 10, 10))
+    return cross_entropy(torch.tanh(x @ A.view(64, 32) + a) @ B.view(32, 10) + b, y)
+
+
+@experiment(seeds=5, share={"rates": (0.4,), "batches": (10,), "most": (700,)})
+def momentum_network(
+    seed,
+    *,
+    rates=(0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6),
+    momenta=(0.0, 0.9),
+    batches=(10, 1000),
+    most=(700, 280),
+    goal=0.1,
+):
+    """A network on 1,000 digits: the `steps` until its training loss is below the goal, (batches, momenta, rates).
+
+    The loss is looked at in each step on the whole data, and in every tenth on a batch of ten. Infinite where `most` steps
+    do not do.
+    """
+    data, source = digits(seed=seed), torch.Generator().manual_seed(seed)
+    draw = lambda n, fan_in: torch.randn(n, generator=source) / fan_in**0.5
+    start = torch.cat([draw(64 * 32, 64), torch.zeros(32), draw(32 * 10, 32), torch.zeros(10)])
+    m, lr = (x.flatten()[:, None] for x in torch.meshgrid(torch.tensor(momenta), torch.tensor(rates), indexing="ij"))
+    slopes, losses = (vmap(f, (0, None, None)) for f in (grad(network_loss), network_loss))
+    outcomes = []
+    for B, steps in zip(batches, most, strict=True):
+        w, delta, every = start.expand(len(lr), -1), torch.zeros(len(lr), len(start)), max(1, 100 // B)
+        arrived = torch.full((len(lr),), math.inf)
+        for t in range(1, steps + 1):
+            i = torch.randperm(1000, generator=source)[:B] if B < 1000 else slice(None)
+            w, delta = momentum(w, slopes(w, data.x_train[i], data.y_train[i]), t, delta, lr=lr, momentum=m)
+            if t % every == 0:
+                below = losses(w, data.x_train, data.y_train) < goal
+                arrived = torch.where(below & arrived.isinf(), float(t), arrived)
+        outcomes.append(arrived.view(len(momenta), len(rates)))
+    return {"steps": torch.stack(outcomes)}
 
 
 # Where the ball comes to rest

@@ -19,28 +19,27 @@ from course_lib.formulas import RULES, SURFACES, adam, bfgs, muon
 from course_lib.formulas.signature import signature
 
 LECTURE = ("gradient_descent", "momentum", "rprop", "adagrad", "adam")
-BEYOND = ("nesterov", "amsgrad", "adamax", "nadam", "radam", "lion", "lamb")
+FIRST_ORDER = (*LECTURE, "adadelta", "rmsprop")
 ON_DIGITS = ("gradient_descent", "momentum", "rprop", "adagrad", "rmsprop", "adam")
 
 
-def fixed(name: str) -> dict[str, float]:
-    """What a race sets in a rule: no decay, as it would move the minimum."""
-    return {"decay": 0.0} if "decay" in signature(RULES[name]).hyper else {}
-
-
-@experiment(seeds=1, share={"rules": LECTURE[:1]})
+@experiment(seeds=1, share={"rules": LECTURE[:1], "surfaces": ("quadratic", "rosenbrock")})
 def race_arrivals(
-    seed, *, rules=LECTURE + BEYOND, surfaces=(("quadratic", 300), ("rosenbrock", 1000), ("beale", 1000)), goal=1e-6
+    seed,
+    *,
+    rules=FIRST_ORDER,
+    surfaces=("quadratic", "rosenbrock", "saddle", "beale", "himmelblau", "ravine"),
+    steps=1000,
+    goal=1e-6,
 ):
-    """Steps to the goal for each surface, rule and rate of RATES, within the surface's budget. No chance, so one seed.
+    """Steps to the goal for each surface, rule and rate of RATES, within a budget. No chance, so one seed.
 
     `early` is the same for a goal of 0.001 on the second surface.
     """
-    run = functools.partial(arrivals, lr=RATES)
-    steps = [[run(RULES[r], SURFACES[s].formula, n, goal=goal, **fixed(r)) for r in rules] for s, n in surfaces]
-    name, budget = surfaces[min(1, len(surfaces) - 1)]
-    early = [run(RULES[r], SURFACES[name].formula, budget, goal=1e-3, **fixed(r)) for r in rules]
-    return {"steps": torch.stack([torch.stack(x) for x in steps]), "early": torch.stack(early)}
+    run = functools.partial(arrivals, steps=steps)
+    found = [[run(RULES[r], SURFACES[s].formula, goal=goal) for r in rules] for s in surfaces]
+    early = [run(RULES[r], SURFACES[surfaces[1]].formula, goal=1e-3) for r in rules]
+    return {"steps": torch.stack([torch.stack(x) for x in found]), "early": torch.stack(early)}
 
 
 @experiment(seeds=1, share={"rules": LECTURE[:1]})
@@ -164,7 +163,7 @@ def default_and_best(surface: str, rules: tuple[str, ...] = LECTURE) -> dict[str
     The first is NaN for a rule whose default is none of RATES.
     """
     record = recorded("race_arrivals")
-    of_surface = record["steps"][0, [name for name, _ in record.settings["surfaces"]].index(surface)]
+    of_surface = record["steps"][0, record.settings["surfaces"].index(surface)]
     steps = dict(zip(record.settings["rules"], of_surface, strict=True))
     usual = {r: signature(RULES[r]).hyper["lr"] for r in rules}
     at_default = {r: steps[r][RATES.index(lr)].item() if lr in RATES else math.nan for r, lr in usual.items()}

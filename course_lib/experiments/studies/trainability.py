@@ -4,7 +4,7 @@ import torch
 
 from course_lib.experiments.records import experiment
 from course_lib.experiments.trainability import Task, task, train_many
-from course_lib.formulas.trainability import one_rate, two_rates
+from course_lib.formulas.trainability import largest_rate, one_rate, two_rates
 
 # Ranges of the two rates on the map of the first figure, whose task has the seed 4
 COAST, FROZEN, INLAND = ((5.0, 100.0), (0.3, 2.0)), ((1e-9, 1e-8), (0.5, 8.0)), ((0.1, 1.0), (0.1, 0.5))
@@ -20,11 +20,6 @@ def saturated_features(given: Task) -> torch.Tensor:
     """The features after a huge first step, all of them 1 or -1."""
     W, _ = two_rates(given.W, given.V, given.x, given.y, lr_1=1e6)
     return (W @ given.x).sign()
-
-
-def largest_rate(features: torch.Tensor) -> torch.Tensor:
-    """The largest stable rate of the last layer while its features, (units, examples), stay as they are."""
-    return 2 / torch.linalg.eigvalsh(features @ features.T / features.shape[1])[-1]
 
 
 def fails(losses: torch.Tensor) -> torch.Tensor:

@@ -152,10 +152,10 @@ CATALOG = {
     adagrad_torch: Entry("Adagrad in PyTorch", "#b17a00", dark="#ffcf70", float32=3e-6),
     adadelta: Entry("Adadelta", "#a89c00", dark="#f0e442", group="first order", float32=5e-4),
     rmsprop: Entry("RMSprop", "#56b4e9", dark="#a3defc", group="first order", float32=3e-3),
-    rmsprop_torch: Entry("RMSprop in PyTorch", "#2f8fc5", dark="#56c8d8", float32=5e-4),
+    rmsprop_torch: Entry("RMSprop in PyTorch", "#2f8fc5", dark="#4fb0e0", float32=5e-4),
     adam: Entry("Adam", "#cc79a7", dark="#f48fc6", group="first order", float32=5e-6),
     adam_l2: Entry("Adam + L2", "#cc79a7", dark="#f48fc6", float32=5e-6),  # Adam on another loss
-    adamw: Entry("AdamW", "#8a3b66", dark="#a78bfa", float32=5e-6),
+    adamw: Entry("AdamW", "#8a3b66", dark="#e0389a", float32=5e-6),
 }
 
 __all__ = [rule.__name__ for rule in CATALOG]

@@ -43,7 +43,7 @@ def nesterov(w, g, t, b=0.0, *, lr: Rate = 0.01, momentum: Decay = 0.9):
 
 
 CATALOG = {
-    gradient_descent: Entry("gradient descent", "#0072b2", dark="#4ba3e0", group="first order", float32=2e-4),
+    gradient_descent: Entry("gradient descent", "#0072b2", dark="#2284e6", group="first order", float32=2e-4),
     momentum: Entry("momentum", "#d55e00", dark="#ff8534", group="first order", float32=1e-3),
     sgd: Entry("SGD", "#d55e00", dark="#ff8534", float32=1e-3),  # momentum in another spelling
     nesterov: Entry("Nesterov", "#009e73", dark="#2cc79b", group="beyond the lecture", float32=1e-3),

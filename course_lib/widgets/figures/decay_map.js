@@ -40,13 +40,13 @@ export const render = live({
       const head = headline(part, "", { label: "", number: "", unit: "", note: "" }, { live: false });
       return { part, head, grid: decayGrid(part, () => now()[k].label, choose) };
     });
-    const legend = key(root);
     const status = make(root, "div", "cf-decay-cell", { role: "status" });
-    const below = make(root, "div", "cf-grid cf-decay-halves");
+    const below = make(root, "div", "cf-grid cf-decay-halves cf-decay-curves");
     const plots = ["validation loss over the steps", "norm of the weights"].map((title) => {
       const box = make(below, "div");
       return { box, ...curvePlot(box, title) };
     });
+    const legend = key(root);
     reset(root);
     let painted = "";
 
@@ -154,7 +154,8 @@ function key(parent) {
   return ({ low, high, capped, dead }, what) => {
     items.at(-1).hidden = !dead;
     const marks = [show(low), show(Math.sqrt(low * high)), `${capped ? "≥ " : ""}${show(high)}`];
-    colored.show(marks, what, `Colors: ${what}, from ${marks[0]}, bright, to ${marks[2]}, dark`);
+    const words = [`low, ${marks[0]}`, marks[1], `${marks[2]}, high`];
+    colored.show(words, what, `Colors: ${what}, from ${marks[0]}, bright, to ${marks[2]}, dark`);
   };
 }
 

@@ -5,7 +5,8 @@ import { make, set } from "../kit/kit.js";
 import { digitsOrPower } from "../kit/line_plot.js";
 
 const MARGIN = { top: 22, right: 8, bottom: 38, left: 40 };
-const ROW = 25; // px a learning rate
+const [HIGH, LOW] = [25, 17]; // px a learning rate, on a wide window and on a phone
+const PHONE = 560; // px of a window
 const A_DECADE = 3; // cells a decade, both ways
 const POWERS = (v) => {
   const k = Math.log10(v);
@@ -54,22 +55,23 @@ export function decayGrid(parent, name, choose) {
     axis = "decay",
     lattice = null,
     width = 0,
+    row = HIGH,
     now = [0, 0];
   const clamp = (x, most) => Math.min(most, Math.max(0, x));
-  const height = () => map.rates.length * ROW,
+  const height = () => map.rates.length * row,
     cell = () => width / lattice.count;
   const x = (place) => (place + 0.5) * cell(),
-    y = (i) => height() - (i + 0.5) * ROW;
+    y = (i) => height() - (i + 0.5) * row;
   /** The cell of this rate that is nearest to a column. */
   const pick = (i, column) => {
-    const row = clamp(i, map.rates.length - 1);
+    const rate = clamp(i, map.rates.length - 1);
     // for the next key, which may come before the next frame
-    now = [row, clamp(lattice.at(row, column), map.decays[row].length - 1)];
+    now = [rate, clamp(lattice.at(rate, column), map.decays[rate].length - 1)];
     choose(...now);
   };
   const at = (event) => {
     const area = back.getBoundingClientRect();
-    pick(Math.floor((area.bottom - event.clientY) / ROW), Math.floor((event.clientX - area.left) / cell()));
+    pick(Math.floor((area.bottom - event.clientY) / row), Math.floor((event.clientX - area.left) / cell()));
   };
   const few = (d) => Math.sign(d) * Math.min(3, Math.abs(d));
   const ring = handle(inside, {
@@ -125,7 +127,7 @@ export function decayGrid(parent, name, choose) {
           [last(i), i + 1],
         ])
         .reverse();
-    return `M${[...left, ...right].map(([c, i]) => `${(c * cell()).toFixed(1)},${height() - i * ROW}`).join("L")}Z`;
+    return `M${[...left, ...right].map(([c, i]) => `${(c * cell()).toFixed(1)},${height() - i * row}`).join("L")}Z`;
   }
 
   function lines() {
@@ -150,6 +152,7 @@ export function decayGrid(parent, name, choose) {
     say: (words) => node.setAttribute("aria-label", words),
     resize(total) {
       width = total - MARGIN.left - MARGIN.right;
+      row = innerWidth < PHONE ? LOW : HIGH;
     },
     /** `color(i, j)` is [r, g, b], or null where the run diverged. */
     paint(shown, on, color) {

@@ -6,16 +6,20 @@ import torch
 import traitlets
 
 from course_lib.backends import javascript
-from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_minima, trace_surface
+from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_minima, trace_slope, trace_surface
+from course_lib.experiments.arrivals import ends, steps_until_it_stays
 from course_lib.experiments.sweep import sweep
+from course_lib.formulas.ends import DIVERGED, REACHED
 from course_lib.formulas.signature import signature
 from course_lib.formulas.surfaces import Surface, quadratic
 from course_lib.widgets.kit.adjustable import Adjustable
 from course_lib.widgets.kit.colors import rule_color
 from course_lib.widgets.kit.controls import control, is_tiny, label, symbol
+from course_lib.widgets.kit.ends import javascript_of_ends
 from course_lib.widgets.kit.traits import Point, Whole, plane_domain
 
 MOST_STEPS = 10_000
+GOAL = 1e-6  # of the loss above a known minimum: a run that stays there has reached it
 
 
 class Descent(Adjustable):
@@ -27,7 +31,8 @@ class Descent(Adjustable):
     `rule` is any function in the course's convention, one of your own too; it is traced, so that its figure computes in the
     browser. Every hyperparameter of the rules becomes a slider (rules that share a name share the slider), but for the tiny
     ones, ε; these and the surface's become sliders if you name them. With a kernel they are attributes that can be read, set and observed: `fig.lr`, `fig.start`,
-    `fig.steps`, `fig.step`. With `watch=True` the rules' state is drawn over the steps, too.
+    `fig.steps`, `fig.step`. What stands at `step` is read off a table; with `watch=True` the rules' state is drawn over the
+    steps, too.
 
     Raises TypeError or ValueError, with what to change, for a rule that breaks the convention or can't be traced, for unknown
     hyperparameters, and for values outside their limits.
@@ -73,10 +78,11 @@ class Descent(Adjustable):
         self.spec = {
             "title": f"{' and '.join(map(label, self._rules))} on {label(surface.__name__)}",
             "runs": [
-                {"key": f"run{k}", "label": label(name), "color": rule_color(name, k)}
-                for k, name in enumerate(self._rules)
+                {"key": f"run{k}", "label": label(name), "color": rule_color(name, k), "states": self._states(rule)}
+                for k, (name, rule) in enumerate(self._rules.items())
             ],
             "watched": self._watched() if watch else [],
+            "goal": GOAL,
             "domain": plane_domain(self._surface.domain if domain is None else domain),
             "controls": [control(self._owner(name), name, values[name]) for name in shown],
             "hyper": list(values),
@@ -85,31 +91,42 @@ class Descent(Adjustable):
             "initial": {name: values[name] for name in shown} | {"start": self.start, "step": self.step},
         }
 
+    def _states(self, rule: Callable) -> list[dict]:
+        """Where a rule's state stands in the rows that its loop returns, after the loss and the two coordinates: what has a
+        number for each coordinate, or one for both."""
+        found, column = [], 3
+        for state, x in signature(rule).initial(torch.zeros(2), signature(rule).hyper).items():
+            if x.shape in ((), (2,)):
+                found.append({"symbol": symbol(state), "columns": [*range(column, column + x.numel())]})
+            column += x.numel()
+        return found
+
     def _watched(self) -> list[dict]:
-        """Where each rule's state stands in the rows that its loop returns: after the loss and the two coordinates."""
-        several, watched = len(self._rules) > 1, []
-        for k, (name, rule) in enumerate(self._rules.items()):
-            column = 3
-            for state, x in signature(rule).initial(torch.zeros(2), signature(rule).hyper).items():
-                columns = [*range(column, column + x.numel())]
-                column += x.numel()
-                if x.shape == (2,):  # a number for each coordinate
-                    watched.append(
-                        {
-                            "key": f"run{k}",
-                            "title": f"{symbol(state)}, {label(name)}" if several else symbol(state),
-                            "color": rule_color(name, k),
-                            "columns": columns,
-                        }
-                    )
-        return watched
+        """The plots of what the rules remember: one for each state that has a number for each coordinate."""
+        several = len(self._rules) > 1
+        return [
+            {
+                "key": f"run{k}",
+                "title": f"{state['symbol']}, {label(name)}" if several else state["symbol"],
+                "color": rule_color(name, k),
+                "columns": state["columns"],
+            }
+            for k, (name, rule) in enumerate(self._rules.items())
+            for state in self._states(rule)
+            if len(state["columns"]) == 2
+        ]
 
     def _javascript(self) -> str:
         surface = self._surface.formula
         loops = [
             javascript.loop(f"run{k}", trace_descent(rule, surface)) for k, rule in enumerate(self._rules.values())
         ]
-        parts = [*loops, javascript.function("loss", trace_surface(surface))]
+        parts = [
+            *loops,
+            javascript.function("loss", trace_surface(surface)),
+            javascript.function("slope", trace_slope(surface)),
+            javascript_of_ends(),
+        ]
         if points := trace_minima(self._surface):
             parts.append(javascript.function("minima", points))
         return "\n".join(parts)
@@ -157,13 +174,18 @@ class Descent(Adjustable):
     def _outcome(self, name: str) -> str:
         path = self._sweep(self._rules[name], self.steps)
         there = {k: torch.tensor(getattr(self, k), dtype=path.dtype) for k in self._signatures[-1].hyper}
-        first, last = (self._surface.formula(w, **there).item() for w in (path[0], path[-1]))
-        end = (
-            f"goes from {first:.3g} to {last:.3g}"
-            if torch.isfinite(path[-1]).all() and last <= 1e3 * max(first, 1.0)
-            else f"diverges from {first:.3g}"
-        )
-        return f"With {label(name)} the loss {end} in {self.steps} steps."
+        losses = torch.func.vmap(lambda w: self._surface.formula(w, **there))(path)
+        minima = self._surface.minima(**there)
+        floor = self._surface.formula(torch.tensor(minima[0], dtype=path.dtype), **there) if minima else losses.min()
+        above = losses - floor
+        end = ends(above, GOAL)[0]
+        first, last = losses[0].item(), losses[-1].item()
+        if end == DIVERGED:
+            return f"With {label(name)} the loss diverges from {first:.3g} in {self.steps} steps."
+        text = f"With {label(name)} the loss goes from {first:.3g} to {last:.3g} in {self.steps} steps"
+        if end == REACHED and minima:
+            text += f"; from step {steps_until_it_stays(above, GOAL):.0f} on it stays within {GOAL:g} of the minimum"
+        return f"{text}."
 
 
 def _named(rule: Callable | Sequence[Callable]) -> dict[str, Callable]:

@@ -5,6 +5,7 @@ import { make, set, show, showChosen, write } from "../kit/kit.js";
 import { localMinima } from "./fit_minima.js";
 
 export const COLOR = "var(--cf-rule-gradient_descent)";
+const NAMES = ["θ₀", "θ₁"];
 const MOVING = 56; // cells along θ₀ while a data point is dragged
 const ARROW = 36; // pixels that the gradient's direction takes at least
 const FLAT = 1e-9; // a gradient too short to have a direction
@@ -13,12 +14,11 @@ const FLAT = 1e-9; // a gradient too short to have a direction
  * The plot in `parent`: contourPlot's parts, with contours(key, { loss, newton }) and draw(trail, state) of its own.
  */
 export function parameterPlot(parent, domain, choose) {
-  const plot = contourPlot(parent, domain, choose, "Parameters θ. Arrow keys move them.");
+  const plot = contourPlot(parent, domain, choose, "Parameters θ. Arrow keys move them.", NAMES);
   const [[x0, x1], [y0, y1]] = domain;
   const words = plot.layer("cf-words", "ring", false);
   const arrows = plot.layer("", "ring");
   const marks = ["cf-arrow", "cf-step"].map((name) => make(arrows, "path", name));
-  const names = ["θ₀", "θ₁"].map((text) => write(plot.layer("", "", false), "text", "cf-title", text));
   arrows.style.setProperty("--rule", COLOR);
   let labels = [];
   let last = null;
@@ -49,9 +49,6 @@ export function parameterPlot(parent, domain, choose) {
     draw,
     resize(total) {
       plot.resize(total);
-      const [width, height] = plot.size();
-      set(names[0], { x: width - 6, y: height - 6, "text-anchor": "end" });
-      set(names[1], { x: 6, y: 14 });
       drawLabels();
       if (last) draw(...last);
     },

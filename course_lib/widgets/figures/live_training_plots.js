@@ -1,12 +1,13 @@
 // The curves of a training: losses, gradient norms by layer, and the rate.
-import { make, power, show, write } from "../kit/kit.js";
+import { make, power, set, show, write } from "../kit/kit.js";
 import { linePlot, through } from "../kit/line_plot.js";
 
 const ROOM = 1.05; // of the axis beyond the last step
+const RIGHT = 62; // pixels for the curves' names
 
 /** The plots in `parent`: { resize(width), draw(history, report, color) }. */
 export function plots(parent) {
-  const options = { right: 62, left: 52, bottom: 20 };
+  const options = { right: RIGHT, left: 52, bottom: 20 };
   const losses = linePlot(parent, { ...options, title: "cross entropy", height: 190 });
   const norms = linePlot(parent, { ...options, title: "gradient norm, by layer", height: 130 });
   const rates = linePlot(parent, { ...options, title: "learning rate", foot: "step", height: 108, bottom: 34 });
@@ -53,7 +54,7 @@ function paint(plot, labels, curves, reports, changes) {
       d: through(points.map(([t, v]) => [x(t), y(v)])),
     })),
   ]);
-  directLabels(labels, lines, x, y, plot.height);
+  directLabels(labels, lines, x, y, plot.height, plot.width() + RIGHT);
 }
 
 /** A tick as short as it is: 0.05, 3×10⁻⁴. */
@@ -78,7 +79,7 @@ function ticksBetween(low, high) {
 }
 
 /** The curves' names at their ends, apart from each other. */
-function directLabels(parent, lines, x, y, height) {
+function directLabels(parent, lines, x, y, height, right) {
   const ends = lines
     .filter(({ points }) => points.length)
     .map(({ name, color, points }) => ({ name, color, x: x(points.at(-1)[0]), y: y(points.at(-1)[1]) }))
@@ -90,5 +91,7 @@ function directLabels(parent, lines, x, y, height) {
   for (const end of ends) {
     const node = write(parent, "text", "cf-direct-label", end.name, { x: end.x + 5, y: end.y + 4 });
     node.style.setProperty("--rule", end.color);
+    const most = right - 2 - node.getComputedTextLength();
+    if (end.x + 5 > most) set(node, { x: most }); // over the curves, but not over the edge of the page
   }
 }

@@ -20,7 +20,7 @@ export const render = live({
   name: "cf-local",
   traits: TRAITS,
   build({ spec, code, root, model, put, columns, sliders, reset, fit, onEnd }) {
-    const [left, right] = columns("cf-halves", ["cf-local-side", "cf-local-side"]);
+    const [left, right] = columns("cf-halves cf-ordered", ["cf-main cf-local-side", "cf-side cf-local-side"]);
     const surfaceOf = (name) => spec.surfaces.find((one) => one.name === name);
     const labels = Object.fromEntries(spec.surfaces.map(({ name, label }) => [name, label]));
     const surfaces = choice(left, "Surface", labels, (surface) => {
@@ -28,8 +28,9 @@ export const render = live({
       put({ surface, w, gradient_lr, trail: [] });
     });
     surfaces.box.hidden = spec.surfaces.length < 2;
-    const plotBox = make(left, "div");
-    key(left);
+    surfaces.box.classList.add("cf-near");
+    const plotBox = make(left, "div", "cf-near");
+    key(left).classList.add("cf-far");
     const steps = make(left, "div", "cf-buttons");
     const take = Object.entries(spec.directions).map(([name, words]) => {
       const node = button(steps, `Take ${words}`, `Move θ to the end of ${words}`, () => walk(name));
@@ -42,10 +43,11 @@ export const render = live({
     const directions = choice(right, "Section along", spec.directions, (direction) => put({ direction }), along);
     const sectionBox = make(right, "div");
     const section = sectionPlot(sectionBox);
-    const numbers = table(right);
-    const bends = curvatureTable(right);
-    const say = make(right, "p", "cf-note cf-local-note", { role: "status" });
-    sliders(make(root, "div", "cf-local-sliders")).forEach((row, k) => {
+    const tables = make(right, "div", "cf-far");
+    const numbers = table(tables);
+    const bends = curvatureTable(tables);
+    const say = make(right, "p", "cf-note cf-local-note cf-far", { role: "status" });
+    sliders(make(left.parentNode, "div", "cf-local-sliders cf-whole-row")).forEach((row, k) => {
       if (spec.controls[k].name !== "damping") return;
       const zero = ({ target }) => +target.value === 0 && put({ damping: 0 }); // a log scale has no 0 of its own
       row.querySelector("input").addEventListener("input", zero);

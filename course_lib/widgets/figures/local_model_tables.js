@@ -22,6 +22,7 @@ export function key(parent) {
       if (color) mark.style.setProperty("--rule", color);
     });
   }
+  return box;
 }
 
 /** The losses, by step: now, promised, reached, and the ratio of the reductions; returns a function that shows them. */
@@ -81,7 +82,10 @@ export function curvatureTable(parent) {
 
 /** The length of the gradient at the last points of the walk: its digits double where Newton arrives. */
 export function walkStrip(parent) {
-  const box = make(parent, "div", "cf-walk", { role: "group", "aria-label": "Length of the gradient over the walk" });
+  const box = make(parent, "div", "cf-walk cf-far", {
+    role: "group",
+    "aria-label": "Length of the gradient over the walk",
+  });
   make(box, "span", "cf-walk-title").textContent = "‖g‖ on the walk";
   const cells = Array.from({ length: WALK }, () => {
     const cell = make(box, "span", "cf-walk-cell");

@@ -6,6 +6,7 @@ import { live } from "../kit/live.js";
 import { fullLoss, lossPlot, runs } from "./mini_batch_runs.js";
 
 const TRAITS = ["problem", "start", "lr", "B", "sampling", "budget", "steps", "epochs", "seed"];
+const LABEL = "Start point. Arrow keys move it.";
 const NAMES = { problem: "Problem", sampling: "Sampling", budget: "Same number of" };
 
 export const render = live({
@@ -19,14 +20,14 @@ export const render = live({
       name,
       choice(bar, NAMES[name], values, choose(name), { text: NAMES[name].toLowerCase() }),
     ]);
-    const [main, side] = columns();
+    const [main, side] = columns("cf-ordered");
     const rows = headlines(side, spec.runs);
     const controls = Object.fromEntries(sliders(side).map((row, k) => [spec.controls[k].name, row]));
     const buttons = make(side, "div", "cf-buttons");
     button(buttons, "New draw", "Other batches: the next seed", () => put({ seed: (state().seed + 1) >>> 0 }));
     reset(side, buttons);
-    const contourBox = make(main, "div");
-    const lossBox = make(main, "div");
+    const contourBox = make(main, "div", "cf-near");
+    const lossBox = make(main, "div", "cf-far");
     const losses = lossPlot(lossBox, spec.examples);
     let plot = null;
     let shown = "";
@@ -42,11 +43,10 @@ export const render = live({
     function plotOf(problem) {
       if (shown === problem.name) return;
       plot?.close();
-      plot = contourPlot(contourBox, problem.domain, (start) => put({ start }));
+      plot = contourPlot(contourBox, problem.domain, (start) => put({ start }), LABEL, ["θ₀", "θ₁"]);
       plot.resize(width);
       const full = (a, b) => fullLoss(code, problem, a, b);
       plot.surface(problem.name, full, { floor: problem.lowest, minima: [problem.minimum] });
-      nameAxes(plot);
       shown = problem.name;
     }
 
@@ -79,14 +79,6 @@ export const render = live({
     };
   },
 });
-
-/** θ₀ and θ₁ beside their axes. */
-function nameAxes(plot) {
-  const [width, height] = plot.size();
-  const layer = plot.layer("", "", false);
-  write(layer, "text", "cf-title", "θ₀", { x: width - 6, y: height - 6, "text-anchor": "end" });
-  write(layer, "text", "cf-title", "θ₁", { x: 6, y: height - 6 });
-}
 
 /** The distances, large, and what they cost; returns a function that shows them and gives the words. */
 function headlines(parent, labels) {

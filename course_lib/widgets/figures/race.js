@@ -1,10 +1,12 @@
-// Race: rules side by side on a surface of choice; under them the map of all rates and rules. Scans run between frames.
+// Race: rules side by side on a surface of choice; beside them the map of all rates and rules. Scans run between frames.
 import { contourPlot } from "../kit/contour_plot.js";
 import { choice, scrubber } from "../kit/controls.js";
+import { DIVERGED, ENDS, NOT_SETTLED, writeEnd } from "../kit/ends.js";
 import { make, show, showChosen, write } from "../kit/kit.js";
 import { inflate } from "../kit/inflate.js";
 import { live } from "../kit/live.js";
 import { lossPlot } from "../kit/loss_plot.js";
+import { numbersOf, readout } from "../kit/readout.js";
 import { cut, lossesAbove, pointsOf } from "../kit/rows.js";
 import { raceMap } from "./race_map.js";
 import { best, compare, inSlices, outcome } from "./race_runs.js";
@@ -25,11 +27,15 @@ export const render = live({
       put({ surface, start: spec.surfaces[surface].start, picked: [] }),
     );
     const modes = choice(bar, "Rates", ["defaults", "tuned"], (mode) => put({ mode, picked: [] }));
-    const [main, side] = columns();
-    const list = standings(side);
-    const lossBox = make(side, "div");
-    const losses = lossPlot(lossBox, "loss above the minimum");
-    const map = raceMap(root, spec, {
+    const [main, side] = columns("cf-ordered");
+    const contourBox = make(main, "div", "cf-near");
+    const scrubBox = make(main, "div", "cf-near");
+    const lossBox = make(main, "div", "cf-far");
+    const losses = lossPlot(lossBox, "loss above the minimum", { height: 154 });
+    const key = make(root, "div");
+    const map = raceMap(side, spec, {
+      key,
+      say: make(main, "div", "cf-far"),
       choose(chosen) {
         const picked = model.get("picked");
         put({
@@ -39,8 +45,11 @@ export const render = live({
       },
       pick: (picked) => put({ picked }),
     });
+    const results = make(root, "div", "cf-race-results");
+    const list = standings(make(results, "div"));
+    const readOff = readout(make(results, "div"), [{ label: "", color: "" }], QUANTITIES);
     const below = make(root, "div", "cf-race-sliders");
-    const showStep = scrubber(make(main, "div"), (step) => put({ step }));
+    const showStep = scrubber(scrubBox, (step) => put({ step }));
     sliders(below);
     reset(below);
     let plot = null;
@@ -105,8 +114,7 @@ export const render = live({
       if (drawnSurface === name) return;
       const surface = spec.surfaces[name];
       plot?.close();
-      plot = contourPlot(main, surface.domain, (start) => put({ start }));
-      main.prepend(plot.node);
+      plot = contourPlot(contourBox, surface.domain, (start) => put({ start }));
       plot.resize(width);
       const loss = (x, y) => code[surface.key](x, y, ...Object.values(surface.hyper));
       plot.surface(name, loss, { floor: surface.floor, minima: surface.minima });
@@ -117,7 +125,7 @@ export const render = live({
       width = total;
       drawnSurface = "";
     };
-    fit(main, { resize }, true);
+    fit(contourBox, { resize }, true);
     fit(lossBox, losses);
     fit(map.box, map);
     onEnd(work.cancel);
@@ -138,11 +146,9 @@ export const render = live({
       const runs = shown.map(([name, lr]) => {
         const rows = walkOnce(now, name, lr);
         const stride = loop(now, name).columns.length;
-        return {
-          ...face(name),
-          lr,
-          ...cut(pointsOf(rows, stride), lossesAbove(rows, stride, surface.floor), surface.top),
-        };
+        const { ended } = measure(now, name, rows);
+        const above = lossesAbove(rows, stride, surface.floor);
+        return { ...face(name), lr, rows, ...cut(pointsOf(rows, stride), above, surface.top, ended) };
       });
       const ends = rule ? chosen.map((name) => ({ ...face(name), lr: rateOf(name) })) : runs;
       const results = ends
@@ -150,12 +156,14 @@ export const render = live({
         .sort(compare(code));
       const step = Math.min(wanted, now.steps);
       plot.paths(runs, step, now.start);
-      losses.curves(runs, now.steps, step, surface.top);
+      const unmarked = ({ ended, ...run }) => run; // a dozen marks would hide each other
+      losses.curves(rule ? runs : runs.map(unmarked), now.steps, step, surface.top);
       list(results, now);
       map.mark(chosen, scanned?.rows ?? {}, [rule, column]);
       const one = rule && words(measure(now, rule, walkOnce(now, rule, shown[0][1])), now);
       map.say(rule ? `${spec.rules[rule].label}${at(shown[0][1])}: ${one}.` : "");
-      showStep(step, now.steps);
+      const first = runs.find(({ name }) => name === (rule ?? results[0]?.name));
+      showStep(step, now.steps, first ? atStep(readOff, first, code, surface, step) : "");
       surfaces.mark(now.surface);
       modes.mark(mode);
       const order = results.map((r, k) => `${k + 1}, ${r.label}${at(r.lr)}: ${words(r, now)}`).join(". ");
@@ -165,16 +173,31 @@ export const render = live({
   },
 });
 
+const QUANTITIES = ["rule", "w = (x, y)", "loss J", "gradient ∇J", "step length", "whole run"];
+
+/** Shows what stands at a step of a run, and gives it in words. */
+function atStep(read, { label, lr, rows, above, diverged, ended }, code, { key, hyper }, wanted) {
+  const width = rows.length / above.length;
+  const step = Math.min(wanted, diverged < 0 ? above.length - 1 : diverged);
+  const w = (k) => [rows[k * width + 1], rows[k * width + 2]];
+  const slope = numbersOf(code[`${key}_slope`](...w(step), ...Object.values(hyper)));
+  const length = step ? show(Math.hypot(...w(step).map((x, k) => x - w(step - 1)[k]))) : "–";
+  const cells = [`${label}${at(lr)}`, numbersOf(w(step)), show(rows[step * width]), slope, length];
+  read(`At step ${wanted}`, [[...cells, (cell) => writeEnd(cell, ended, diverged)]]);
+  return `${cells[0]}: w ${cells[1]}, loss ${cells[2]}, gradient ${slope}, step length ${length}.`;
+}
+
 const at = (lr) => (lr === null ? "" : ` at η = ${showChosen(lr)}`);
 
 function words(run, { goal, steps }) {
   if (run.lost >= 0) return `diverged at step ${run.lost}`;
-  return run.steps < Infinity ? `${run.steps} steps to ${show(goal)}` : `still ${show(run.above)} above after ${steps}`;
+  if (run.steps < Infinity) return `${run.steps} steps to ${show(goal)}`;
+  return `not settled, ${show(run.above)} above after ${steps}`;
 }
 
 /** The order of arrival in words; returns a function of (results, state). */
 function standings(parent) {
-  write(parent, "div", "cf-race-head", "steps to the goal (gray: the loss)");
+  write(parent, "div", "cf-race-head", "steps to the goal (∼ not settled: its last loss)");
   const node = make(make(parent, "div", "", { role: "status" }), "ol", "cf-standings"); // a list with a role is no list
   const rows = [];
   return (results, { goal, steps }) => {
@@ -185,7 +208,9 @@ function standings(parent) {
     rows.splice(results.length).forEach(({ row }) => row.remove());
     results.forEach((run, k) => {
       const { row, parts } = rows[k];
-      const number = run.lost >= 0 ? "diverged" : run.steps < Infinity ? run.steps : show(run.above);
+      const [unsettled, gone] = [NOT_SETTLED, DIVERGED].map((end) => ENDS[end].mark);
+      const number =
+        run.lost >= 0 ? `${gone} diverged` : run.steps < Infinity ? run.steps : `${unsettled} ${show(run.above)}`;
       const texts = [run.label, number, run.lr === null ? "no rate" : `η ${showChosen(run.lr)}`];
       row.style.setProperty("--rule", run.color);
       row.classList.toggle("cf-out", run.steps === Infinity);

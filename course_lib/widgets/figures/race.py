@@ -12,14 +12,16 @@ import traitlets
 from torch.func import vmap
 
 from course_lib.backends import javascript
-from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_surface
-from course_lib.experiments.arrivals import RATES, steps_to_goal, steps_until_it_stays
+from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_slope, trace_surface
+from course_lib.experiments.arrivals import RATES, ends, steps_until_it_stays
 from course_lib.experiments.sweep import sweep
 from course_lib.formulas.catalog import GROUPS
+from course_lib.formulas.ends import DIVERGED
 from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import SURFACES, Surface
 from course_lib.widgets.kit.colors import rule_color
 from course_lib.widgets.kit.controls import label, own_control
+from course_lib.widgets.kit.ends import javascript_of_ends
 from course_lib.widgets.kit.figure import Figure
 from course_lib.widgets.kit.traits import Choice, Hyper, Point, Whole
 
@@ -33,9 +35,9 @@ GRID = 110  # points a side, to find how high the surface is
 
 @dataclass(frozen=True)
 class Finish:
-    """How a rule's run ended: after how many `steps` its loss above the minimum stays at the goal or below; `above`, at the end.
+    """How a rule's run ended (formulas.ends): after how many `steps` its loss above the minimum stays at the goal; `above`, at the end.
 
-    `steps` is infinite for a run that did not get there, NaN for one that diverged; `lr` is None for a rule without one.
+    `steps` is infinite for a run that has not settled, NaN for one that diverged; `lr` is None for a rule without one.
     """
 
     rule: str
@@ -131,7 +133,7 @@ class Race(Figure):
 
     @property
     def map(self) -> dict[str, torch.Tensor]:
-        """For each chosen rule its steps to the goal at each of RATES: infinite if it did not get there, NaN if it diverged.
+        """For each chosen rule its steps to the goal at each of RATES: infinite if it has not settled, NaN if it diverged.
 
         A rule that needs no rate, or has only one that makes sense, has one value.
         """
@@ -179,9 +181,8 @@ class Race(Figure):
             above = vmap(vmap(surface))(path) - facts["floor"]
             if ((above[-1] <= 1e-6 * self.goal) | (path[-1] == path[-2]).all(dim=-1)).all():
                 break  # and stays there: these do not climb
-        arrived = steps_until_it_stays(above, self.goal)
-        lost = ~arrived.isfinite() & ~(above[-1] < facts["top"])
-        return arrived.where(~lost, math.nan), above[-1]
+        lost = ends(above, self.goal)[0] == DIVERGED
+        return steps_until_it_stays(above, self.goal).where(~lost, math.nan), above[-1]
 
     @property
     def alt(self) -> str:
@@ -200,7 +201,7 @@ class Race(Figure):
         end = (
             "diverges"
             if math.isnan(x.steps)
-            else f"is still {x.above:.2g} above after {self.steps} steps"
+            else f"has not settled, {x.above:.2g} above after {self.steps} steps"
             if math.isinf(x.steps)
             else f"needs {x.steps:.0f} steps"
         )
@@ -224,9 +225,7 @@ def _standing(steps, above) -> tuple[float, ...]:
 
 @functools.cache
 def _outcomes() -> str:
-    return "\n".join(
-        (javascript.of(steps_to_goal, late=(), t=(), above=(), goal=()), javascript.of(standing, steps=(), above=()))
-    )
+    return "\n".join((javascript_of_ends(), javascript.of(standing, steps=(), above=())))
 
 
 def best(steps: torch.Tensor, above: torch.Tensor) -> int:
@@ -264,7 +263,8 @@ def _loop(name: str, rule: Callable, surface: Callable) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _loss(name: str, surface: Callable) -> str:
-    return javascript.function(name, trace_surface(surface))
+    slope = javascript.function(f"{name}_slope", trace_slope(surface))
+    return f"{javascript.function(name, trace_surface(surface))}\n{slope}"
 
 
 def _framed(domain) -> list[list[float]]:

@@ -1,25 +1,23 @@
 // The map of a race: a row for each rule, a column for each rate, the color says how many steps it takes to the goal.
 import { axisBottom, scaleLog, select } from "../kit/vendor/d3.js";
-import { keyItem, logShare, ramp, shade } from "../kit/colors.js";
-import { make, onArrows } from "../kit/kit.js";
+import { keyItem, logShare, ramp, roundRange, shade } from "../kit/colors.js";
+import { DIVERGED, ENDS, NOT_SETTLED } from "../kit/ends.js";
+import { make, onArrows, showChosen } from "../kit/kit.js";
 import { tenTo } from "../kit/line_plot.js";
 
-const ROW = 26,
-  FOOT = 40;
-const SLOWEST = 1000; // steps, at the dark end of the colors
-
-const color = (steps) => shade(logShare(Math.max(1, steps), 1, SLOWEST));
+const ROW = 24, // a smaller button is hard to hit
+  FOOT = 38;
+const COLORED = [1, 1000]; // steps, at the bright and at the dark end of the colors, before anything is computed
 
 /**
  * `choose(names)` is called when rules are switched on or off, `pick([rule, column])` when a cell is pressed,
- * `pick([])` when it is let go. Returns { box, resize(width), paint(rows), mark(chosen, rows, picked), say(words) }.
+ * `pick([])` when it is let go; the legend stands in `key`, the words about a cell in `say`. Returns { box, resize(width), paint(rows), mark(chosen, rows, picked), say(words) }.
  */
-export function raceMap(parent, spec, { choose, pick }) {
+export function raceMap(parent, spec, { choose, pick, key, say }) {
   const lines = spec.groups.flatMap((group) => [{ group }, ...group.rules.map((name) => ({ name }))]);
   const rows = new Map(lines.map((line, k) => [line.name, k])),
     rates = spec.rates;
   const whole = make(parent, "div", "cf-race-map");
-  legend(whole);
   const chips = make(whole, "div", "cf-chips"),
     box = make(whole, "div");
   const height = lines.length * ROW;
@@ -40,7 +38,8 @@ export function raceMap(parent, spec, { choose, pick }) {
     height: ROW - 2,
     rx: 2,
   });
-  const note = make(whole, "p", "cf-note cf-race-say");
+  const note = make(say, "p", "cf-note cf-race-say");
+  const colored = legend(key);
   let width = 0,
     now = { chosen: [], rows: {}, picked: [] };
   // the rules in the race; this and now.picked change at once, as the next key may come before the next frame
@@ -98,6 +97,10 @@ export function raceMap(parent, spec, { choose, pick }) {
       .filter((name) => now.rows[name])
       .flatMap((name) => now.rows[name].map((run, column) => ({ name, run, column })));
     const span = ({ name }) => (single(name) ? width : cell());
+    const arrived = drawn.filter(({ run }) => run.steps < Infinity).map(({ run }) => Math.max(1, run.steps));
+    const range = roundRange(arrived) ?? COLORED;
+    colored(range);
+    const color = (steps) => shade(logShare(Math.max(1, steps), ...range));
     select(cells)
       .selectAll("rect")
       .data(drawn)
@@ -195,26 +198,25 @@ export function raceMap(parent, spec, { choose, pick }) {
           .map((name) => {
             const row = now.rows[name],
               count = (test) => row.filter(test).length;
-            return `${spec.rules[name].label}: arrives at ${count((r) => r.steps < Infinity)}, diverges at ${count((r) => r.lost >= 0)}`;
+            const [there, gone] = [count((r) => r.steps < Infinity), count((r) => r.lost >= 0)];
+            return `${spec.rules[name].label}: reaches it at ${there}, has not settled at ${row.length - there - gone}, diverges at ${gone}`;
           })
           .join(". ")}.`,
       );
     },
     say(words) {
       note.textContent = words
-        ? `${words} Press the cell again to see all.`
+        ? `${words} Press it again to see all.`
         : "Press a cell to see its path and its loss alone.";
       ring.setAttribute("aria-valuetext", words || "no cell chosen");
     },
   };
 }
 
+/** The legend; returns a function of the range of steps that is colored. */
 function legend(parent) {
-  const label =
-    "Colors: from one step to the goal, bright, to a thousand, dark; gray: not there in time; with a cross: diverged. " +
-    "The dot is the default rate, the frame the best, the line the rates that need at most twice its steps.";
-  const box = make(parent, "div", "cf-race-legend", { role: "img", "aria-label": label });
-  ramp(box, { marks: ["1", "10", "100", "1000 steps"] });
+  const box = make(parent, "div", "cf-race-legend", { role: "img" });
+  const colored = ramp(box, {});
   const square = { x: 1, y: 1, width: 14, height: 14 };
   const draw = {
     "cf-late": (mark) => make(mark, "rect", "cf-late", square),
@@ -226,6 +228,16 @@ function legend(parent) {
     "cf-tuned": (mark) => make(mark, "rect", "cf-tuned", { ...square, rx: 2 }),
     "cf-good": (mark) => make(mark, "path", "cf-good", { d: "M1,8h14" }),
   };
-  const texts = ["not in time", "diverges", "default", "best", "at most twice its steps"];
+  const ends = [NOT_SETTLED, DIVERGED].map((end) => `${ENDS[end].mark} ${ENDS[end].name}`);
+  const texts = [...ends, "default", "best", "at most twice its steps"];
   Object.values(draw).forEach((how, k) => keyItem(box, "cf-race-key", texts[k], [16, 16], how));
+  return ([low, high]) => {
+    const marks = [`${showChosen(low)}, fast`, `${showChosen(high)} steps, slow`];
+    colored.show(marks, "");
+    box.setAttribute(
+      "aria-label",
+      `Colors: from ${low} steps to the goal, bright, to ${high}, dark; gray: not settled; with a cross: diverged. ` +
+        "The dot is the default rate, the frame the best, the line the rates that need at most twice its steps.",
+    );
+  };
 }

@@ -1,21 +1,22 @@
 // How runs of a race went, who is ahead, and how a scan of hundreds of them leaves the page free.
 
+import { DIVERGED, REACHED, endOf } from "../kit/ends.js";
+import { lossesAbove } from "../kit/rows.js";
+
 /**
- * @typedef {{ steps: number, above: number, lost: number }} Run steps until it stays at the goal, or Infinity; loss
- * above the minimum at the end; the step at which it diverged, or -1
+ * @typedef {{ steps: number, above: number, lost: number, ended: object }} Run steps until it stays at the goal, or
+ * Infinity; loss above the minimum at the end; the step at which it diverged, or -1; what endOf says of it
  */
 
 const SLICE = 9; // ms of a frame that a scan may take
 
 /** How a run went, from its rows, by the formula that Python uses too. @returns {Run} */
 export function outcome(code, rows, stride, { floor, top }, goal) {
-  const count = rows.length / stride;
-  const end = rows[(count - 1) * stride] - floor;
-  let late = 0;
-  for (let t = 0; t < count; t++) late = code.steps_to_goal(late, t, rows[t * stride] - floor, goal);
-  let lost = -1;
-  if (!(end < top)) for (lost = 0; rows[lost * stride] - floor < top;) lost++;
-  return { steps: late === count ? Infinity : late, above: end, lost };
+  const above = lossesAbove(rows, stride, floor);
+  const ended = endOf(code, above, goal);
+  const out = ended.end === DIVERGED ? above.findIndex((z) => !(z < top)) : -1;
+  const lost = ended.end === DIVERGED && out < 0 ? above.length - 1 : out;
+  return { steps: ended.end === REACHED ? ended.late : Infinity, above: above.at(-1), lost, ended };
 }
 
 const standing = (code, run) => code.standing(run.lost >= 0 ? NaN : run.steps, run.above);

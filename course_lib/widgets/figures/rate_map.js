@@ -19,14 +19,15 @@ export const render = live({
   traits: ["lr", "momentum", "condition_number", "view"],
   build({ spec, code, put, state, columns, sliders, reset, fit, onEnd }) {
     const range = Object.fromEntries(spec.controls.map((c) => [c.name, c.range]));
-    const [main, side] = columns();
-    const map = rateMap(main, range, put);
+    const [main, side] = columns("cf-ordered");
+    const mapBox = make(main, "div", "cf-near");
+    const map = rateMap(mapBox, range, put);
     const views = choice(main, "What the colors show", ["theory", "measured"], (view) => put({ view }), {
-      name: "cf-buttons cf-toggle",
+      name: "cf-buttons cf-toggle cf-far",
       title: (view) => `Color the map by the ${view} rate`,
     });
     ramp(views.box, {
-      marks: ["1", "10", "100", "1000"],
+      marks: ["fast, 1", "10", "100", "1000, slow"],
       name: "steps a digit",
       label: "Colors: from one step a digit, bright, to a thousand, dark; empty where it diverges",
     });
@@ -68,7 +69,7 @@ export const render = live({
       map.resize(width);
       painted = "";
     };
-    fit(main, { resize }, true);
+    fit(mapBox, { resize }, true);
     fit(box, run);
     onEnd(() => clearTimeout(refine));
 

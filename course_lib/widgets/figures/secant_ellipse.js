@@ -5,6 +5,7 @@ import { choice, headline, scrubber } from "../kit/controls.js";
 import { make, set, show, write } from "../kit/kit.js";
 import { linePlot, through } from "../kit/line_plot.js";
 import { live } from "../kit/live.js";
+import { numbersOf, readout } from "../kit/readout.js";
 import { minimaOf } from "../kit/rows.js";
 
 const PHASES = Array.from({ length: 97 }, (_, k) => (k * Math.PI) / 48);
@@ -17,27 +18,31 @@ const KEY = [
   [": H⁻¹, with the same area. From the center: the steps −Bg and −H⁻¹g."],
 ];
 
+const QUANTITIES = ["w = (x, y)", "loss J", "gradient ∇J", "step length", "λ of B", "λ of H⁻¹"];
+
 export const render = live({
   label: (spec) => spec.title,
   name: "cf-secant",
   traits: (spec) => [...spec.hyper, "search", "start", "steps", "step"],
   build({ spec, code, root, put, columns, sliders, reset, fit, onEnd }) {
-    const [main, side] = columns();
-    const contour = contourPlot(main, spec.domain, (start) => put({ start }));
+    const [main, side] = columns("cf-ordered");
+    const contourBox = make(main, "div", "cf-near");
+    const contour = contourPlot(contourBox, spec.domain, (start) => put({ start }));
     const marks = overlay(contour, code);
-    const showStep = scrubber(main, (step) => put({ step }));
-    const key = make(main, "p", "cf-note cf-secant-note");
+    const showStep = scrubber(make(main, "div", "cf-near"), (step) => put({ step }));
+    const key = make(main, "p", "cf-note cf-secant-note cf-far");
+    const read = readout(make(main, "div", "cf-far"), [{ label: "B", color: B_COLOR }], QUANTITIES);
     for (const [text, name] of KEY) name ? write(key, "b", `cf-word-${name}`, text) : key.append(text);
     const results = make(side, "div", "cf-results", { role: "status" });
     const [error, loss] = [
       ["error of B", B_COLOR],
       ["loss", "var(--cf-fg)"],
     ].map(([label, color]) => headline(results, color, { label, number: "", unit: "" }, { live: false }));
-    const box = make(side, "div");
+    const box = make(side, "div", "cf-far");
     const of = ["cf-of-b", "cf-of-b", "cf-of-h", "cf-of-h"];
     const values = trackPlot(box, ["eigenvalues of ", ["B", "cf-word-b"], " and ", ["H⁻¹", "cf-word-h"]], of);
     const errors = trackPlot(box, ["relative error ‖B − H⁻¹‖ / ‖H⁻¹‖"], ["cf-of-b"]);
-    const controls = make(root, "div", "cf-secant-controls");
+    const controls = make(main.parentNode, "div", "cf-secant-controls cf-whole-row");
     sliders(controls);
     const searches = Object.fromEntries(spec.runs.map(({ label }) => [label, `${label} search`]));
     const search = choice(controls, "Search along the line", searches, (name) => put({ search: name }), {
@@ -45,7 +50,7 @@ export const render = live({
       title: (word) => `${word} along the line`,
     });
     reset(controls, search.box);
-    fit(main, contour, true);
+    fit(contourBox, contour, true);
     fit(box, [values, errors]);
     onEnd(contour.close);
 
@@ -59,14 +64,20 @@ export const render = live({
       const trail = follow(code, loop(start, steps, state), shape);
       contour.paths([{ color: B_COLOR, points: trail.map(({ w }) => w), diverged: -1 }], step, start);
       const here = trail[step];
-      marks(here, code.slope(...here.w, ...shape), spec.size);
+      const slope = code.slope(...here.w, ...shape);
+      marks(here, slope, spec.size);
       error.show({ number: show(here.error), unit: `at step ${step}` });
       loss.show({ number: show(here.loss), unit: `at step ${step}` });
       const both = ["own", "wanted"].flatMap((name) => [0, 1].map((k) => trail.map((at) => at[name][k])));
       values.draw(both, step);
       errors.draw([trail.map((at) => at.error)], step);
-      showStep(step, steps);
       search.mark(state.search);
+      const before = trail[step - 1]?.w;
+      const length = before ? show(Math.hypot(here.w[0] - before[0], here.w[1] - before[1])) : "–";
+      const eigenvalues = [here.own, here.wanted].map((pair) => pair.map(show).join(" and "));
+      const cells = [numbersOf(here.w), show(here.loss), numbersOf(slope), length, ...eigenvalues];
+      read(`At step ${step}`, [cells]);
+      showStep(step, steps, `${QUANTITIES.map((name, k) => `${name} ${cells[k]}`).join(", ")}.`);
       const [words, wanted] = [here.own, here.wanted].map((pair) => pair.map(show).join(" and "));
       const none = here.wanted[0] > 0 ? "" : " One of them is negative, so H⁻¹ has no ellipse here.";
       contour.say(

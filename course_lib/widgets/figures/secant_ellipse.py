@@ -65,7 +65,6 @@ class SecantEllipse(Descent):
 
         point, square = {"w": (2,)} | shape, {"B": (2, 2)}
         parts = (
-            javascript.of(lambda w, **hyper: grad(loss(hyper))(w), "slope", **point),
             javascript.of(lambda w, **hyper: secant.inverse_hessian(loss(hyper), w), "inverse_hessian", **point),
             javascript.of(secant.eigenvalues, **square),
             javascript.of(secant.relative_error, **square, wanted=(2, 2)),

@@ -5,6 +5,17 @@ import { make, write } from "./kit.js";
 /** How far x lies between two positive numbers, by ratios: 0 to 1, also for what lies outside. */
 export const logShare = (x, low, high) => Math.min(1, Math.max(0, Math.log(x / low) / Math.log(high / low)));
 
+const ROUND = [1, 2, 5, 10];
+
+/** The positive numbers' range, its ends moved outward to 1, 2 or 5 times a power of ten; at least a factor of 2. */
+export function roundRange(values) {
+  const [low, high] = values.reduce(([a, b], z) => [Math.min(a, z), Math.max(b, z)], [Infinity, 0]);
+  if (!(low > 0 && high < Infinity)) return null;
+  const of = (x, fits) => ROUND.map((r) => r * 10 ** Math.floor(Math.log10(x) + 1e-9)).filter(fits);
+  const least = of(low, (r) => r <= low * (1 + 1e-9)).at(-1);
+  return [least, Math.max(2 * least, of(high, (r) => r >= high * (1 - 1e-9))[0])];
+}
+
 /** The color of a share of 0 to 1, as #rrggbb. */
 export const shade = (u) => interpolateViridis(1 - u);
 

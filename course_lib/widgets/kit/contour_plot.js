@@ -3,11 +3,14 @@ import { axisBottom, axisLeft, contours, scaleLinear, select } from "./vendor/d3
 import { handle } from "./handle.js";
 import { make, set, showChosen, uniqueId, write } from "./kit.js";
 
-const MARGIN = { top: 8, right: 10, bottom: 26, left: 34 };
-const FINE = 110; // cells of the grid along x
+const MARGIN = { top: 24, right: 10, bottom: 26, left: 38 };
+const FINE = 220; // cells of the grid along x: fewer tear the floor of a narrow valley to pieces
 const COARSE = 28; // while the surface changes from frame to frame
 const REST = 150; // ms without a change, then the contours are drawn finely
 const LEVELS = 14;
+const LOWEST = 4e-4; // of the highest loss in the picture, where the levels begin
+const KEY = 56; // pixels of the legend's strip
+const NARROW = 250; // pixels of a plot whose legend has numbers alone
 const SHADES = 6; // of the dots along a path
 
 /**
@@ -29,10 +32,14 @@ export function grid(loss, [[x0, x1], [y0, y1]], columns) {
   return { values, columns, rows, highest, lowest };
 }
 
+/** The ends of the levels, as logarithms. */
+const levelEnds = ({ highest }, floor) =>
+  [LOWEST, 1].map((share) => Math.log10(Math.max(1e-12, (highest - floor) * share)));
+
 /** Paths of the regions above each of some levels, evenly spaced in the logarithm of the loss above `floor`. */
-function contourPaths({ values, columns, rows, highest }, floor, width, height) {
-  const low = Math.log10(Math.max(1e-12, (highest - floor) * 1e-4)),
-    high = Math.log10(Math.max(1e-12, highest - floor));
+function contourPaths(cells, floor, width, height) {
+  const { values, columns, rows } = cells;
+  const [low, high] = levelEnds(cells, floor);
   const levels = Array.from({ length: LEVELS }, (_, k) => low + ((k + 0.5) / LEVELS) * (high - low));
   const logs = Array.from(values, (z) => Math.log10(Math.max(1e-300, z - floor)));
   const point = ([x, y]) =>
@@ -85,12 +92,41 @@ function runMarks(parent) {
   };
 }
 
+/** The legend above a plot: a strip from low, which is bright in every theme, to high; returns { place(width), show(ends) }. */
+function levelKey(parent) {
+  const node = make(parent, "g", "cf-level-key");
+  let narrow = false;
+  const ends = ["end", "start"].map((anchor) => write(node, "text", "cf-title", "", { y: 12, "text-anchor": anchor }));
+  const strip = make(node, "g", "cf-contours");
+  make(strip, "rect", "cf-lowest", { x: 0, y: 3, width: KEY, height: 10 });
+  for (let k = 1; k <= LEVELS; k++) {
+    const x = (k / (LEVELS + 1)) * KEY;
+    make(strip, "path", "", { d: `M${x},3H${KEY}v10H${x}Z` });
+  }
+  return {
+    place(right) {
+      narrow = right < NARROW;
+      const left = right - (narrow ? 46 : 86) - KEY;
+      strip.setAttribute("transform", `translate(${left},0)`);
+      set(ends[0], { x: left - 5 });
+      set(ends[1], { x: left + KEY + 5 });
+    },
+    show([low, high]) {
+      ends[0].textContent = `${narrow ? "" : "loss: low, "}${showShort(10 ** low)}`;
+      ends[1].textContent = `${showShort(10 ** high)}${narrow ? "" : ", high"}`;
+    },
+  };
+}
+
+/** A number of one digit, for a level that nobody reads closer. */
+const showShort = (z) => showChosen(+z.toPrecision(1));
+
 /**
  * A contour plot in `parent`. `moveStart([x, y])` is called when the reader drags, taps or uses the arrow keys; `label`
- * names the ring that is dragged. Returns { node, resize(width), surface(key, loss, more), paths(runs, step, start),
+ * names the ring that is dragged, `names` the axes. Returns { node, resize(width), surface(key, loss, more), paths(runs, step, start),
  * layer(name, under), pixel(point), size(), at(event), inside(point), handle, seen(), close(), say(words) }.
  */
-export function contourPlot(parent, domain, moveStart, label = "Start point. Arrow keys move it.") {
+export function contourPlot(parent, domain, moveStart, label = "Start point. Arrow keys move it.", names = ["x", "y"]) {
   const [[x0, x1], [y0, y1]] = domain;
   const x = scaleLinear([x0, x1], [0, 1]);
   const y = scaleLinear([y0, y1], [1, 0]);
@@ -103,6 +139,8 @@ export function contourPlot(parent, domain, moveStart, label = "Start point. Arr
   const levels = make(whole, "g", "cf-contours", { "clip-path": `url(#${clip})` });
   const crosses = make(whole, "g", "cf-minima");
   const axes = [make(whole, "g", "cf-axis"), make(whole, "g", "cf-axis")];
+  const titles = names.map((name) => write(whole, "text", "cf-title cf-axis-name", name));
+  const legend = levelKey(node);
   const drawn = make(whole, "g", "", { "clip-path": `url(#${clip})` });
   const at = (event) => {
     const box = back.getBoundingClientRect();
@@ -134,6 +172,7 @@ export function contourPlot(parent, domain, moveStart, label = "Start point. Arr
   function drawSurface() {
     if (!last || !width) return;
     const { cells, floor, minima } = last;
+    legend.show(levelEnds(cells, floor));
     select(levels)
       .selectAll("path")
       .data(contourPaths(cells, floor, width, height))
@@ -181,6 +220,9 @@ export function contourPlot(parent, domain, moveStart, label = "Start point. Arr
       set(node, { width: total, height: height + MARGIN.top + MARGIN.bottom });
       set(clipRect, { width: width - 2, height: height - 2 });
       set(back, { width, height });
+      legend.place(total - MARGIN.right);
+      set(titles[0], { x: width - 6, y: height - 6, "text-anchor": "end" });
+      set(titles[1], { x: 6, y: 15 });
       set(axes[0], { transform: `translate(0,${height})` });
       const ticks = [axisBottom(x).ticks(Math.max(3, width / 80)), axisLeft(y).ticks(Math.max(3, height / 60))];
       ticks.forEach((axis, k) => select(axes[k]).call(axis.tickSize(4).tickSizeOuter(0)));

@@ -105,8 +105,8 @@ export function select(parent, label, groups, choose) {
 }
 
 /**
- * The slider that goes back and forth in time; `move(step)` is called, and it returns a function of (step, steps) that
- * shows it.
+ * The slider that goes back and forth in time; `move(step)` is called, and it returns a function of (step, steps,
+ * words) that shows it; the words say what stands at the step.
  */
 export function scrubber(parent, move) {
   const row = make(parent, "label", "cf-scrubber");
@@ -114,10 +114,11 @@ export function scrubber(parent, move) {
   const input = make(row, "input", "", { type: "range", min: 0, step: 1, name: "step", "aria-label": "Step shown" });
   const value = make(row, "output", "cf-value");
   input.addEventListener("input", () => move(+input.value));
-  return (step, steps) => {
+  return (step, steps, words = "") => {
     input.max = steps;
     input.value = step;
     value.textContent = step;
+    input.setAttribute("aria-valuetext", words ? `${step}. ${words}` : step);
   };
 }
 

@@ -6,13 +6,14 @@ from typing import get_args
 from course_lib.formulas.catalog import CATALOG
 from course_lib.formulas.signature import Range, Signature, Tiny
 
-_GREEK = dict(
+_LETTERS = dict(
     zip(
         "alpha beta gamma delta epsilon kappa lambda mu nu xi rho sigma tau phi psi omega".split(),
         "αβγδεκλμνξρστφψω",
         strict=True,
     )
-) | {
+)
+_GREEK = _LETTERS | {
     "delta": "Δ",
     "lr": "η",
     "eta": "η",
@@ -27,8 +28,13 @@ _GREEK = dict(
     "lr_1": "η₁",
     "lr_2": "η₂",
     "scale": "s",
+    "c1": "c₁",
 }
 _NAMES = {
+    "beta1": "decay of m",
+    "beta2": "decay of v",
+    "gamma": "decay of averages",
+    "c1": "sufficient decrease",
     "lr": "learning rate",
     "eps": "epsilon",
     "decay": "weight decay",
@@ -43,16 +49,20 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def symbol(name: str) -> str:
-    """A hyperparameter's letter: η for lr, β₁ for beta1; its name where it has none."""
+    """A hyperparameter's letter: η for lr, β₁ for beta1; its name in words where it has none."""
     if name in _GREEK:
         return _GREEK[name]
     stem = name.rstrip("0123456789")
-    return _GREEK[stem] + name[len(stem) :].translate(_SUBSCRIPTS) if stem in _GREEK else name
+    number = name[len(stem) :].translate(_SUBSCRIPTS)
+    return _GREEK[stem] + number if stem in _GREEK else name.replace("_", " ")
 
 
 def label(name: str) -> str:
-    """A hyperparameter's, a rule's or a surface's name in words."""
-    return CATALOG[name].label if name in CATALOG else _NAMES.get(name, name.replace("_", " "))
+    """A hyperparameter's, a rule's or a surface's name in words; the letter alone for one that is called after it, as `beta`."""
+    if name in CATALOG:
+        return CATALOG[name].label
+    letter = name.rstrip("0123456789") in _LETTERS
+    return _NAMES.get(name, symbol(name) if letter else name.replace("_", " "))
 
 
 def identifier(formula: Callable) -> str:

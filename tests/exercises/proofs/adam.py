@@ -1,4 +1,4 @@
-"""Adam: right answers in other styles, and changes of the solution that change nothing."""
+"""Adam: right answers in other styles, wrong ones that no mutant makes, and changes of the solution that change nothing."""
 
 import math
 
@@ -102,6 +102,59 @@ STYLES = [
     without_autograd,
     element_by_element,
     an_object,
+]
+
+KEPT: dict = {"t": 0}
+
+
+def counts_by_itself(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    KEPT["t"] = 1 if not m.any() and not v.any() else KEPT["t"] + 1
+    return in_one_expression(w, g, KEPT["t"], m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+
+
+def skips_zeros(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    new = in_one_expression(w, g, t, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+    return tuple(torch.where(g != 0, a, b) for a, b in zip(new, (w, m, v)))
+
+
+def first_step_by_division(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    new, m, v = in_one_expression(w, g, t, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+    return (w - lr * g / g.abs() / (1 + eps / g.abs()) if t == 1 else new), m, v
+
+
+def beta_or_the_usual(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    return in_one_expression(w, g, t, m, v, lr=lr, beta1=beta1 or 0.9, beta2=beta2 or 0.999, eps=eps)
+
+
+def corrects_for_ten_steps(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    new, m, v = in_one_expression(w, g, t, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+    return (new if t <= 10 else w - lr * m / (v.sqrt() + eps)), m, v
+
+
+def largest_of_root_and_eps(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    _, m, v = in_one_expression(w, g, t, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+    return w - lr * m / (1 - beta1**t) / (v / (1 - beta2**t)).sqrt().clamp(min=eps), m, v
+
+
+def averages_in_a_global(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    old = KEPT["state"] if t > 1 and "state" in KEPT else (m, v)
+    new, *KEPT["state"] = in_one_expression(w, g, t, *old, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+    return new, *KEPT["state"]
+
+
+def limited_gradient(w, g, t, m=0.0, v=0.0, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    return in_one_expression(w, g.clamp(-1e3, 1e3), t, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+
+
+WRONG = [
+    counts_by_itself,
+    skips_zeros,
+    first_step_by_division,
+    beta_or_the_usual,
+    corrects_for_ten_steps,
+    largest_of_root_and_eps,
+    averages_in_a_global,
+    limited_gradient,
 ]
 
 EQUIVALENT = {

@@ -64,7 +64,7 @@ def test_a_rule_without_a_name_has_a_color(show):
     (figure,) = show(Descent(lambda w, g, t, *, lr=0.1: w - lr * g)).figures
     assert (
         figure.host.locator(".cf-contour-plot .cf-path").evaluate("node => getComputedStyle(node).stroke")
-        == "rgb(136, 34, 85)"
+        == "rgb(23, 96, 63)"
     )
 
 

@@ -115,7 +115,7 @@ def test_the_text_alternative_says_who_arrives_when():
     fig = Race([gradient_descent, momentum, adam], [quadratic], steps=150)
     assert fig.alt == (
         "Race of 3 rules on quadratic from (-2.2, 1.2), each at its default rate, to a loss 1e-06 above the minimum, and the map of all rates and rules. "
-        "Gradient descent at 0.1 needs 70 steps. Momentum at 0.1 needs 149 steps. Adam at 0.001 is still 7.7 above after 150 steps."
+        "Gradient descent at 0.1 needs 70 steps. Momentum at 0.1 needs 149 steps. Adam at 0.001 has not settled, 7.7 above after 150 steps."
     )
     fig.start = [2.0, 1.0]
     assert "from (2, 1)" in fig.alt

@@ -75,7 +75,8 @@ def assert_shown(figure, there):
         there.set_trait(name, value)
     want = []
     for x in there.standings:
-        number = "diverged" if math.isnan(x.steps) else shown(x.above) if math.isinf(x.steps) else f"{x.steps:.0f}"
+        unsettled = f"∼ {shown(x.above)}" if math.isinf(x.steps) else f"{x.steps:.0f}"
+        number = "✕ diverged" if math.isnan(x.steps) else unsettled
         want.append((label(x.rule), number, "no rate" if x.lr is None else f"η {x.lr:g}"))
     assert standings(figure) == want
     kinds = [
@@ -147,7 +148,7 @@ def test_the_ring_moves_the_start(show, fig, computed):
 
 def press(figure, row: int, column: int):
     box = figure.host.locator(".cf-race-map .cf-glass").bounding_box()
-    figure.page.mouse.click(box["x"] + (column + 0.5) * box["width"] / len(RATES), box["y"] + (row + 0.5) * 26)
+    figure.page.mouse.click(box["x"] + (column + 0.5) * box["width"] / len(RATES), box["y"] + (row + 0.5) * 24)
     return rest(figure)
 
 
@@ -161,6 +162,7 @@ def test_a_cell_shows_its_run_alone(show, fig):
     assert get(figure, "picked")["picked"] == ["gradient_descent", column]
     assert curves.count() == 1
     steps = fig.map["gradient_descent"][column]
+    assert figure.host.locator(".cf-readout tbody td").first.inner_text() == "gradient descent at η = 0.1"
     assert (
         figure.host.locator(".cf-race-say")
         .inner_text()
@@ -262,3 +264,13 @@ def test_nothing_jumps_and_a_phone_is_wide_enough(show, fig):
                 figure.host.locator(".cf-race-map").bounding_box()["y"], abs=1
             )
         assert figure.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (390, 844)])
+def test_a_cell_and_the_path_that_it_shows_are_on_one_screen(show, width, height):
+    (figure,) = show(Race(), viewport={"width": width, "height": height}).figures
+    rest(figure)
+    top, bottom = (
+        figure.host.locator(place).bounding_box() for place in (".cf-contour-plot", ".cf-race-map .cf-glass")
+    )
+    assert bottom["y"] + bottom["height"] - top["y"] < height

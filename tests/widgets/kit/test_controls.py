@@ -14,13 +14,14 @@ from course_lib.widgets.kit.controls import control, label, own_control, symbol
     ("name", "letter", "words"),
     [
         ("lr", "η", "learning rate"),
-        ("beta1", "β₁", "beta1"),
-        ("gamma10", "γ₁₀", "gamma10"),
+        ("beta1", "β₁", "decay of m"),
+        ("beta", "β", "β"),
+        ("gamma10", "γ₁₀", "γ₁₀"),
         ("eps", "ε", "epsilon"),
         ("decay", "λ", "weight decay"),
         ("condition_number", "κ", "condition number"),
         ("patience", "patience", "patience"),
-        ("warm_up2", "warm_up2", "warm up2"),
+        ("warm_up2", "warm up2", "warm up2"),
     ],
 )
 def test_a_slider_has_a_symbol_and_a_name(name, letter, words):

@@ -2,11 +2,12 @@
 // detail.
 import { contourPlot } from "../../kit/contour_plot.js";
 import { choice, headline } from "../../kit/controls.js";
+import { DIVERGED, REACHED, endOf } from "../../kit/ends.js";
 import { load, make, onResize, onTheme, put, show, showChosen } from "../../kit/kit.js";
 import { lossPlot } from "../../kit/loss_plot.js";
-import { drawable, lossesAbove, minimaOf, pointsOf } from "../../kit/rows.js";
+import { cut, lossesAbove, minimaOf, pointsOf } from "../../kit/rows.js";
 import { centers } from "./map_axes.js";
-import { inks, legend, summary } from "./map_colors.js";
+import { inks, legend, spans, summary } from "./map_colors.js";
 import { scan } from "./map_cpu.js";
 import { mapStage } from "./map_stage.js";
 
@@ -26,12 +27,13 @@ export async function render({ model, el }) {
   const titles = (word) => `Color the map by ${TITLES[spec.views.find((view) => WORDS[view] === word)]}`;
   const views = choice(bar, "What the colors show", words, (view) => put(model, { view }), { title: titles });
   const keys = legend(bar, spec.views);
-  const result = headline(side, spec.run.color, { label: "", number: "", note: "" });
-  const contourBox = make(side, "div");
-  const lossBox = make(side, "div");
+  const ringBox = make(side, "div", "cf-map-run");
+  const result = headline(ringBox, spec.run.color, { label: "", number: "", note: "" });
+  const contourBox = make(ringBox, "div");
+  const lossBox = make(side, "div", "cf-far");
   const contour = contourPlot(contourBox, spec.domain, (start) => put(model, { start }));
   const losses = lossPlot(lossBox, "loss above the minimum");
-  stage.controls(main, "cf-map-controls");
+  stage.controls(main, "cf-map-controls cf-far");
 
   const shapeOf = (values) => spec.surface.map((name) => values[name]);
   const minima = () => minimaOf(code, shapeOf(stage.hyper()));
@@ -39,6 +41,16 @@ export async function render({ model, el }) {
   /** The loss at the minimum; 0 where none is known. */
   const lowest = (shape, found) => (found.length ? lossAt(shape)(...found[0]) : 0);
   let paint = inks(root);
+  let span = { steps: [1, model.get("steps")], loss: [1e-6, 1e3] };
+
+  /** Fits the colors to what the map takes; whether they changed. */
+  function fit(floats) {
+    const next = spans(floats, model.get("steps"));
+    if (JSON.stringify(next) === JSON.stringify(span)) return false;
+    span = next;
+    keys(model.get("view"), span, minima(), model.get("goal"));
+    return true;
+  }
 
   /** What a job needs besides: the surface, and where a run starts and should end. */
   function own() {
@@ -59,7 +71,7 @@ export async function render({ model, el }) {
     return (
       `Map of ${spec.title} by ${TITLES[model.get("view")]}, over ${stage.over()}. ` +
       `In ${steps} steps ${percent(found.arrived)} come to stay within ${showChosen(model.get("goal"))} of the minimum, ` +
-      `${percent(found.lost)} diverge.${best}`
+      `${percent(1 - found.arrived - found.lost)} have not settled, ${percent(found.lost)} diverge.${best}`
     );
   }
 
@@ -72,11 +84,11 @@ export async function render({ model, el }) {
     const floor = lowest(shape, found);
     const shown = contour.surface(JSON.stringify(shape), lossAt(shape), { minima: found });
     const rows = code.run(start, steps, values);
-    const run = walk(rows, code.run.columns.length, floor, spec.bound, goal);
+    const run = walk(code, rows, { floor, bound: spec.bound, goal, top: shown.top + shown.floor - floor });
     contour.paths([{ ...spec.run, ...run }], steps, start);
-    losses.curves([{ ...spec.run, above: run.above }], steps, steps, shown.top + 10 * (shown.floor - floor));
+    losses.curves([{ ...spec.run, ...run }], steps, steps, shown.top + 10 * (shown.floor - floor));
     const now = outcome(run, steps, goal, view);
-    result.show({ label: `at ${stage.where()}`, ...now }, run.when >= 0);
+    result.show({ label: `at ${stage.where()}`, ...now }, run.ended.end === DIVERGED);
     contour.say(`${spec.title}: the run at the ring: ${now.number}, ${now.note}.`);
     losses.say(`Loss of the run at the ring over ${steps} steps: it ends at ${show(run.above[steps])}.`);
     views.mark(view);
@@ -89,14 +101,15 @@ export async function render({ model, el }) {
     traits: ["start", "goal"],
     words: described,
     draw,
-    paint: (floats, pixels) => paint(model.get("view"), model.get("steps"), floats, pixels),
+    fit,
+    paint: (...row) => paint(model.get("view"), model.get("steps"), span, ...row),
   });
 
   /** The same picture in other colors. */
   function recolor() {
     paint = inks(root);
     root.classList.toggle("cf-by-minimum", model.get("view") === "minimum");
-    keys(model.get("view"), model.get("steps"), minima(), model.get("goal"));
+    keys(model.get("view"), span, minima(), model.get("goal"));
     repaint();
     ask();
   }
@@ -128,24 +141,22 @@ function setting(model, values) {
   return "w0" in values || "w1" in values ? { ...hyper, start: [w0, w1] } : hyper;
 }
 
-/**
- * A traced run as { points, above, diverged, when, late }: by the map's own rule, a run that once leaves the bound has
- * diverged.
- */
-function walk(rows, width, floor, bound, goal) {
+/** A traced run as it is drawn. As on the map, one that gets beyond the bound has diverged, wherever it ends. */
+function walk(code, rows, { floor, bound, goal, top }) {
+  const width = code.run.columns.length;
   const above = lossesAbove(rows, width, floor);
-  const all = pointsOf(rows, width);
-  const when = all.findIndex((w, k) => !(Number.isFinite(above[k]) && w.every((x) => Math.abs(x) <= bound)));
-  const points = (when < 0 ? all : all.slice(0, when + 1)).filter(drawable);
-  const late = above.findLastIndex((z) => z > goal) + 1;
-  return { points, above, diverged: when < 0 ? -1 : Math.min(when, points.length - 1), when, late };
+  const points = pointsOf(rows, width);
+  const ended = endOf(code, above, goal);
+  if (points.some((w) => !w.every((x) => Math.abs(x) <= bound))) ended.end = DIVERGED;
+  return cut(points, above, top, ended);
 }
 
 /** What the run at the ring amounts to: { number, note }. */
-function outcome({ above, when, late }, steps, goal, view) {
-  const end = show(above[steps]);
-  if (when >= 0) return { number: "diverged", note: `at step ${when}` };
-  if (view === "loss") return { number: end, note: "above the minimum at the end" };
-  if (late > steps) return { number: "not in time", note: `ends ${end} above the minimum` };
+function outcome({ above, diverged, ended }, steps, goal, view) {
+  const { end, late, high } = ended;
+  if (end === DIVERGED) return { number: "diverged", note: `at step ${diverged}` };
+  if (view === "loss") return { number: show(above[steps]), note: "above the minimum at the end" };
+  if (end !== REACHED)
+    return { number: "not settled", note: `ends ${show(above[steps])} above, stays below ${show(high)}` };
   return { number: `${late} ${late === 1 ? "step" : "steps"}`, note: `to stay within ${showChosen(goal)}` };
 }

@@ -10,18 +10,21 @@ from torch.func import vmap
 
 from course_lib.backends import glsl, javascript
 from course_lib.backends.recurrence import hyperparameters, trace_descent, trace_minima, trace_surface
+from course_lib.experiments.arrivals import ends, steps_until_it_stays
 from course_lib.experiments.sweep import sweep
+from course_lib.formulas.ends import DIVERGED
 from course_lib.formulas.signature import Range, signature
 from course_lib.formulas.surfaces import Surface
 from course_lib.widgets.figures.maps.axis import Axis
 from course_lib.widgets.figures.maps.plane import Plane
 from course_lib.widgets.kit.colors import rule_color
 from course_lib.widgets.kit.controls import control, is_tiny, label, own_control
+from course_lib.widgets.kit.ends import javascript_of_ends
 from course_lib.widgets.kit.traits import Choice, Hyper, Point, Whole
 
 STEPS = Range(10, 2010)
 GOALS = Range(1e-6, 1.0, "log")  # float32 tells losses of size 1 apart by 1e-7
-FAR = 100  # a run is lost this many times as far from 0 as the surface's picture reaches
+FAR = 10_000  # times as far from 0 as the surface's picture reaches: a run that gets there has diverged, in single precision
 POINTS = ("w0", "w1")
 AT_ONCE = 2_000_000  # points of paths in memory
 GLANCE = (40, 30)  # the cells that the text alternative counts
@@ -50,7 +53,7 @@ class Map(Plane):
 
     `x` and `y` name hyperparameters of the rule or of the surface, or `w0`, `w1`, the start point. The colors show, by `view`,
     the `steps` until the loss stays within `goal` of the minimum, the `loss` above it after all steps, or the `minimum` that is
-    reached; a run that diverges has a color of its own. The ring chooses the run that is drawn beside the map. On a surface without known
+    reached; a run that has not settled and one that diverged (formulas.ends) have colors of their own. The ring chooses the run that is drawn beside the map. On a surface without known
     minima the goal is for the loss itself.
 
     With a kernel, `fig.x_range`, `fig.y_range`, `fig.steps`, `fig.goal`, `fig.start`, `fig.view` and every hyperparameter can be read and set, and
@@ -89,7 +92,8 @@ class Map(Plane):
         start = self._surface.start if start is None else start
         super().__init__(view=view, start=start, steps=steps, goal=goal, **ranges)
         self._add_hyperparameters(values)
-        parts = [javascript.loop("run", recurrence), javascript.function("loss", trace_surface(surface))]
+        loss = javascript.function("loss", trace_surface(surface))
+        parts = [javascript.loop("run", recurrence), loss, javascript_of_ends()]
         self.code = "\n".join(parts + ([javascript.function("minima", minima)] if minima else []))
         of_surface = self._signatures[1].hyper
         shown = [
@@ -166,8 +170,9 @@ class Map(Plane):
         above = (
             vmap(vmap(lambda w, there: self._surface.formula(w, **there)), in_dims=(0, None))(path, there) - self.lowest
         )
-        lost = ~((path.abs() <= self._bound).all(-1) & above.isfinite()).all(0)
-        late = torch.where(above > self.goal, torch.arange(1, self.steps + 2)[:, None], 0).amax(0)
+        near = (path.abs() <= self._bound).all(-1).all(0)
+        lost = ~near | (ends(above, self.goal)[0] == DIVERGED)
+        late = steps_until_it_stays(above, self.goal)
         minimum = torch.full(lost.shape, -1)
         if self._surface.minima():
             points = torch.stack(
@@ -178,7 +183,7 @@ class Map(Plane):
             )  # (minima, 2, runs)
             minimum = (points - path[-1].T).square().sum(1).argmin(0)
         return (
-            torch.where(lost | (late > self.steps), math.inf, late),
+            torch.where(lost, math.inf, late),
             torch.where(lost, math.inf, above[-1]),
             torch.where(lost, -1, minimum),
             lost,
@@ -194,7 +199,8 @@ class Map(Plane):
         best = found.steps.flatten().argmin().item()
         text = (
             f"Map of {self.spec['title']} over {self._over()}. "
-            f"Of {columns * rows:,} runs of {self.steps} steps {share(found.steps < math.inf)} come to stay within {self.goal:g} of the minimum and {share(found.lost)} diverge. "
+            f"Of {columns * rows:,} runs of {self.steps} steps {share(found.steps < math.inf)} come to stay within {self.goal:g} of the minimum, "
+            f"{share((found.steps == math.inf) & ~found.lost)} have not settled and {share(found.lost)} diverge. "
         )
         if found.steps.min() < math.inf:
             text += f"The fewest steps, {found.steps.min():.0f}, need {names[0]} {x[best % columns]:.2g} and {names[1]} {y[best // columns]:.2g}. "

@@ -1,8 +1,10 @@
 // What the colors of a map mean, and the legend that says so.
-import { logShare, ramp, shade } from "../../kit/colors.js";
+import { logShare, ramp, roundRange, shade } from "../../kit/colors.js";
+import { DIVERGED, ENDS, NOT_SETTLED } from "../../kit/ends.js";
 import { make, power, showChosen } from "../../kit/kit.js";
 
-const LOSSES = [1e-6, 1e3]; // the ends of the colors for a loss
+const LEAST = 1e-8; // of the losses that are told apart
+const HATCH = 9; // pixels from one line of the hatching to the next
 const MINIMA = 4; // colors for minima, then they begin again
 
 /** A CSS color as the 32 bits of a pixel. */
@@ -15,25 +17,41 @@ function bits(pen, color) {
 
 const scratch = () => document.createElement("canvas").getContext("2d");
 
-/** Paints verdicts: `inks(root)` reads the theme's colors; `paint(view, steps, floats, pixels)` fills a Uint32Array. */
+/** What the colors of a map span: { steps, loss }, each from the least to the most of these results, in round numbers. */
+export function spans(floats, steps) {
+  const [arrived, losses] = [[], []];
+  for (let at = 0; at < floats.length; at += 4) {
+    if (floats[at + 3]) continue;
+    losses.push(Math.max(LEAST, floats[at + 1]));
+    if (floats[at] <= steps) arrived.push(Math.max(1, floats[at]));
+  }
+  const [low, high] = roundRange(arrived) ?? [1, steps];
+  const decades = roundRange(losses)?.map((z, k) => 10 ** Math[k ? "ceil" : "floor"](Math.log10(z)));
+  return { steps: [low, Math.max(low + 1, Math.min(high, steps))], loss: decades ?? [LEAST, 1] };
+}
+
+/**
+ * Paints verdicts: `inks(root)` reads the theme's colors; `paint(view, steps, spans, floats, pixels, row)` fills a
+ * Uint32Array. What diverged is hatched.
+ */
 export function inks(root) {
   const pen = scratch(),
     style = getComputedStyle(root),
     named = (name) => bits(pen, style.getPropertyValue(name));
   const table = Uint32Array.from({ length: 256 }, (_, k) => bits(pen, shade(k / 255)));
-  const lost = named("--cf-lost"),
+  const lost = [named("--cf-lost"), named("--cf-hatch")],
     late = named("--cf-late"),
     minima = Array.from({ length: MINIMA }, (_, k) => named(`--cf-minimum-${k}`));
   const logs = (x, low, high) => table[Math.round(255 * logShare(x, low, high))];
   const views = {
-    steps: (f, k, steps) => (f[k] > steps ? late : logs(Math.max(1, f[k]), 1, Math.max(2, steps))),
-    loss: (f, k) => logs(Math.max(1e-30, f[k + 1]), ...LOSSES),
+    steps: (f, k, steps, span) => (f[k] > steps ? late : logs(Math.max(1, f[k]), ...span.steps)),
+    loss: (f, k, steps, span) => logs(Math.max(1e-30, f[k + 1]), ...span.loss),
     minimum: (f, k, steps) => (f[k] > steps ? late : minima[f[k + 2] % MINIMA]),
   };
-  return (view, steps, floats, pixels) => {
+  return (view, steps, span, floats, pixels, row = 0) => {
     const color = views[view];
     for (let k = 0, at = 0; at < floats.length; k++, at += 4)
-      pixels[k] = floats[at + 3] ? lost : (color(floats, at, steps) ?? late);
+      pixels[k] = floats[at + 3] ? lost[+((k + row) % HATCH < 1)] : (color(floats, at, steps, span) ?? late);
   };
 }
 
@@ -65,7 +83,7 @@ export function fates() {
 /** What these colors mean. */
 export function fatesLegend(parent) {
   const part = make(make(parent, "div", "cf-map-legend"), "div", "cf-map-legend-part");
-  ramp(part, { marks: [-2, -1, 0, 1].map(power), name: "trains: mean loss relative to the first" });
+  ramp(part, { marks: ["low, 10⁻²", "10⁻¹", "1", "10, high"], name: "trains: mean loss relative to the first" });
   ramp(part, { marks: ["at once", "late"], name: "diverges", colors: warmGradient });
 }
 
@@ -82,35 +100,38 @@ function warmColor(u) {
 }
 
 const warmGradient = `linear-gradient(to right, ${[0, 0.5, 1].map(warmColor).join()})`;
-function chip(parent, color, text) {
+function chip(parent, color, text, name = "") {
   const item = make(parent, "span", "cf-map-key");
-  make(item, "span", "cf-map-chip").style.background = `var(${color})`;
+  make(item, "span", `cf-map-chip ${name}`.trim()).style.backgroundColor = `var(${color})`;
   item.append(text);
 }
 
 /**
- * The legend of each view in one place, so that nothing moves when the view changes; returns `choose(view, steps,
+ * The legend of each view in one place, so that nothing moves when the view changes; returns `choose(view, spans,
  * minima, goal)`.
  */
 export function legend(parent, views) {
   const box = make(parent, "div", "cf-map-legend");
   const parts = Object.fromEntries(views.map((view) => [view, make(box, "div", "cf-map-legend-part")]));
-  return (view, steps, minima, goal) => {
+  return (view, { steps, loss }, minima, goal) => {
     for (const [name, part] of Object.entries(parts)) {
       part.replaceChildren();
       part.classList.toggle("cf-hidden", name !== view);
       if (name === "steps")
         ramp(part, {
-          marks: ["1", showChosen(Math.round(Math.sqrt(steps))), showChosen(steps)],
+          marks: [`fast, ${steps[0]}`, showChosen(+Math.sqrt(steps[0] * steps[1]).toPrecision(2)), `${steps[1]}, slow`],
           name: `steps to stay within ${showChosen(goal)}`,
         });
-      if (name === "loss") ramp(part, { marks: [-6, -3, 0, 3].map(power), name: "loss above the minimum, at the end" });
+      if (name === "loss") {
+        const ends = loss.map((z) => power(Math.round(Math.log10(z))));
+        ramp(part, { marks: [`low, ${ends[0]}`, `${ends[1]}, high`], name: "loss above the minimum, at the end" });
+      }
       if (name === "minimum")
         minima.forEach(([x, y], k) =>
           chip(part, `--cf-minimum-${k % MINIMA}`, `(${[x, y].map((v) => showChosen(+v.toFixed(1))).join(", ")})`),
         );
-      if (name !== "loss") chip(part, "--cf-late", "not in time");
-      chip(part, "--cf-lost", "diverges");
+      if (name !== "loss") chip(part, "--cf-late", `${ENDS[NOT_SETTLED].mark} not settled`);
+      chip(part, "--cf-lost", `${ENDS[DIVERGED].mark} diverges`, "cf-hatched");
     }
   };
 }

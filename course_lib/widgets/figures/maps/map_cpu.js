@@ -2,10 +2,10 @@
 
 /**
  * The four results of each run in rows `from` to `to`, as the shader gives them. Its text is also the worker's: it uses
- * nothing but its arguments. `code`: the traced `run` and, if there are any, `minima`; `job.axes`: the names of x and
+ * nothing but its arguments. `code`: the traced `run`, the rule for its end and, if there are any, `minima`; `job.axes`: the names of x and
  * y; `job.hyper`: values by name.
  */
-export function scan({ run, minima }, job, from, to) {
+export function scan({ run, minima, steps_to_goal, end_of_run }, job, from, to) {
   const { x, y, axes, hyper, start, steps, goal, lowest, bound, surface } = job;
   const columns = x.length,
     width = run.columns.length,
@@ -22,13 +22,18 @@ export function scan({ run, minima }, job, from, to) {
       set(axes[0], x[i]);
       const rows = run(point, steps, setting);
       let late = 0,
+        before = 0,
+        after = 0,
         lost = false,
         row = 0;
       for (let k = 0; k <= steps && !lost; k++, row += width) {
         const above = rows[row] - lowest;
         lost = !(Number.isFinite(above) && Math.abs(rows[row + 1]) <= bound && Math.abs(rows[row + 2]) <= bound);
-        if (above > goal) late = k + 1;
+        late = steps_to_goal(late, k, above, goal);
+        if (2 * k <= steps) before = Math.max(before, Math.abs(above));
+        else after = Math.max(after, Math.abs(above));
       }
+      lost ||= end_of_run(late, before, after, Math.abs(rows[row - width] - lowest), steps) === 2;
       row -= width;
       let nearest = -1,
         least = Infinity;

@@ -7,6 +7,10 @@ const BAND = 24; // ms for each band of rows while the picture is refined
 const REST = 150; // ms without a change, then all pixels
 const FIRST = 2500; // pixels, before anything was measured
 const FEWEST = 600;
+const FASTER = 0.7; // of the chip's time, at most, is what a worker takes that replaces it
+const BUDGET = 10_000; // ms that the whole picture may take, with fewer pixels on a slow machine
+const ENOUGH = 20_000; // pixels, however long they take
+const TOLD = 400; // ms that a picture takes before its progress is shown
 const NEAR = "300px"; // around the window
 const ENGINES = [
   { make: gpu, most: 330_000, say: "" },
@@ -24,10 +28,14 @@ const ENGINES = [
 
 const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
 
-/** The fastest machine that works here; the next one where it fails. `tell(words)` says which one it is. */
+/**
+ * The fastest machine that works here; the next one where it fails, and where a first tile shows that it is faster: a
+ * browser without a graphics chip computes shaders, too, but slowly. `tell(words)` says which one it is.
+ */
 function machine(parts, tell) {
   let kind = 0,
-    now = null;
+    now = null,
+    raced = false;
   return {
     get most() {
       return ENGINES[kind].most;
@@ -48,6 +56,31 @@ function machine(parts, tell) {
         }
       }
     },
+    /** Lets the chip, whose first call compiled, and a worker compute this job; keeps the faster one. Resolves to its ms. */
+    async race(job, patience) {
+      const time = async (one) => {
+        const began = performance.now();
+        await one.compute(job, 0, job.y.length);
+        return performance.now() - began;
+      };
+      const before = await time(now);
+      if (before < patience || kind !== 0 || raced) return before;
+      raced = true;
+      let other = null;
+      try {
+        other = worker(parts);
+        await other.compute(job, 0, 1);
+        const took = await time(other);
+        if (took > FASTER * before) throw new Error("not faster");
+        now?.close();
+        [now, kind] = [other, 1];
+        tell("This browser computes graphics without a chip. The map is computed in JavaScript, which is faster here.");
+        return took;
+      } catch {
+        other?.close(); // the chip, or what stands for it, goes on
+        return before;
+      }
+    },
     close: () => now?.close(),
   };
 }
@@ -55,16 +88,18 @@ function machine(parts, tell) {
 /**
  * `box`: the picture's element; nothing is computed while it is far from what the reader sees. `read(columns, rows)`:
  * the job as it is now; `size()`: the width and height at full resolution, [0, 0] for nothing to do; `show({ floats,
- * columns, rows, from, to, coarse })`: these rows are computed; `done()`: the picture is complete. Returns { ask,
- * close, state }: `ask()` after every change; `state`: what it does, { machine, idle, pixels, coarse }.
+ * columns, rows, from, to, coarse })`: these rows are computed; `done()`: the picture is complete; `progress(share)`:
+ * how much of it is, null when nothing is computed. Returns { ask, stop, close, state }: `ask()` after every change,
+ * `stop()` leaves the picture as it is; `state`: what it does, { machine, idle, pixels, coarse }.
  */
-export function painter(parts, { box, read, size, show, done, tell }) {
+export function painter(parts, { box, read, size, show, done, tell, progress }) {
   let seen = false,
     asked = 0,
     finished = -1,
     changed = 0,
     busy = false,
     closed = false,
+    stopped = -1,
     pace = 0; // ms for one step of one pixel
   const own = machine({ ...parts, lost: () => ask() }, (...words) => {
     pace = 0;
@@ -89,10 +124,13 @@ export function painter(parts, { box, read, size, show, done, tell }) {
     return floats;
   }
 
+  /** As many pixels as this machine computes in the budget. */
+  const affordable = (steps) => Math.min(own.most, pace ? Math.max(ENOUGH, BUDGET / (pace * (steps + 1))) : own.most);
+
   /** The whole picture with at most `pixels`; returns whether that is full resolution. */
   async function quick(steps) {
     const [width, height] = size(),
-      all = Math.min(width * height, own.most);
+      all = Math.min(width * height, affordable(steps));
     const can = pace ? FRAME / (pace * (steps + 1)) : FIRST,
       pixels = Math.min(all, Math.max(FEWEST, can));
     const columns = Math.max(1, Math.round(width * Math.sqrt(pixels / (width * height)))),
@@ -100,6 +138,9 @@ export function painter(parts, { box, read, size, show, done, tell }) {
     const job = read(columns, high),
       full = pixels >= all;
     const floats = await rows(job, 0, high);
+    const share = pixels / Math.min(width * height, own.most); // of the whole picture
+    if (own.kind === "gpu" && pace * columns * high * (steps + 1) > share * BUDGET)
+      pace = (await own.race(job, share * BUDGET)) / (columns * high * (steps + 1));
     state.coarse = columns * high;
     if (!closed) show({ floats, columns, rows: high, from: 0, to: high, coarse: !full });
     return full;
@@ -108,13 +149,16 @@ export function painter(parts, { box, read, size, show, done, tell }) {
   /** All pixels, band by band, unless something changes; returns whether it came to the end. */
   async function fine(mine) {
     const [width, height] = size(),
-      scale = Math.sqrt(Math.min(1, own.most / (width * height)));
+      scale = Math.sqrt(Math.min(1, affordable(read(1, 1).steps) / (width * height)));
     const columns = Math.max(1, Math.round(width * scale)),
       high = Math.max(1, Math.round(height * scale));
     const job = read(columns, high);
+    const began = performance.now();
     for (let from = 0; from < high;) {
       await nextFrame();
       if (closed || mine !== asked || !seen) return false;
+      if (stopped === mine) return true;
+      if (from && performance.now() - began > TOLD) progress(from / high);
       const to = Math.min(high, from + Math.max(1, Math.round(BAND / (pace * columns * (job.steps + 1)))));
       const floats = await rows(job, from, to);
       if (closed || mine !== asked) return false;
@@ -144,8 +188,10 @@ export function painter(parts, { box, read, size, show, done, tell }) {
       }
       if (closed || mine !== asked) continue;
       finished = mine;
+      progress(null);
       done();
     }
+    progress(null);
     busy = false;
   }
 
@@ -171,6 +217,7 @@ export function painter(parts, { box, read, size, show, done, tell }) {
   watch.observe(box);
   return {
     ask,
+    stop: () => (stopped = asked),
     state,
     close: () => {
       closed = true;

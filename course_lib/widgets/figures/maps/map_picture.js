@@ -1,7 +1,7 @@
 // The picture of a map on its canvas: rows of results arrive coarsely first, then finely, band by band.
 
 /**
- * `paint(floats, pixels)` gives a row of results its colors, as 32 bits each. Returns { rows(part), repaint(), now() }:
+ * `paint(floats, pixels, row)` gives a row of results its colors, as 32 bits each. Returns { rows(part), repaint(), now() }:
  * `part` is what a painter shows; `now()` is { floats, columns, rows, complete }, or null before the first part.
  */
 export function picture(canvas, paint) {
@@ -14,7 +14,7 @@ export function picture(canvas, paint) {
       flipped = new Uint32Array(image.data.buffer),
       line = new Uint32Array(columns);
     for (let j = from; j < to; j++) {
-      paint(floats.subarray(4 * columns * (j - from), 4 * columns * (j - from + 1)), line);
+      paint(floats.subarray(4 * columns * (j - from), 4 * columns * (j - from + 1)), line, j);
       flipped.set(line, columns * (to - 1 - j));
     }
     pen.putImageData(image, 0, rows - to);

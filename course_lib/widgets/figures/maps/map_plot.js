@@ -14,7 +14,7 @@ const STILL = 4; // pixels that a press may move and still be a press
  * Returns { box, canvas, node, size(), resize(width), axes(views), ring(setting), zoom(factor) }.
  */
 export function mapPlot(parent, axes, { choose, look }) {
-  const box = make(parent, "div", "cf-map cf-map-plot");
+  const box = make(parent, "div", "cf-map cf-map-plot cf-near");
   const canvas = make(box, "canvas");
   const node = make(box, "svg", "", { role: "group" });
   const clip = uniqueId("map");

@@ -24,18 +24,19 @@ export function mapStage(
     names = axes.map((axis) => axis.name);
   const root = make(el, "div", "cf cf-mapped", { role: "group", "aria-label": title });
   const bar = make(root, "div", "cf-map-bar"),
-    columns = make(root, "div", "cf-grid");
+    columns = make(root, "div", "cf-grid cf-ordered");
   const main = make(columns, "div", "cf-main"),
     side = make(columns, "div", "cf-side");
   const atRing = (values) => setting(Object.fromEntries(names.map((name, k) => [name, values[k]])));
   const look = (bounds) => put(model, Object.fromEntries(RANGES.map((name, k) => [name, bounds[k]])));
   const plot = mapPlot(main, axes, { look, choose: (values) => put(model, atRing(values)) });
   plot.node.setAttribute("aria-label", `${title}, being computed.`);
-  const under = make(main, "div", "cf-buttons cf-map-buttons");
+  const under = make(main, "div", "cf-buttons cf-map-buttons cf-far");
   button(under, "+", "Zoom in around the ring", () => plot.zoom(1 / factor));
   button(under, "−", "Zoom out", () => plot.zoom(factor));
   button(under, "Whole map", "Back to the ranges it began with", () => look(axes.map((axis) => axis.initial)));
-  const note = make(main, "p", "cf-note cf-map-note", { role: "status" });
+  const working = workPart(under);
+  const note = make(main, "p", "cf-note cf-map-note cf-far", { role: "status" });
   root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab would take the arrow keys
 
   const hyper = () => Object.fromEntries(spec.hyper.map((name) => [name, model.get(name)]));
@@ -51,10 +52,11 @@ export function mapStage(
   /**
    * Computes and draws from now on. A job has the places, the hyperparameters, the steps and the bound, and what
    * `own()` adds from these `traits`. `scan` does a job where there is no graphics chip; `paint(floats, pixels)` colors
-   * a row of results, `words(picture)` describes all of them; `draw()` shows the run at the ring. Returns { ask,
-   * repaint, close }: `ask()` for another `draw`, `repaint()` for the same results in new colors.
+   * a row of results after `fit(floats)` saw all of them, coarsely first; `words(picture)` describes all of them;
+   * `draw()` shows the run at the ring. Returns { ask, repaint, close }: `ask()` for another `draw`, `repaint()` for
+   * the same results in new colors.
    */
-  function begin({ code, scan, own = () => ({}), traits = [], paint, words, draw }) {
+  function begin({ code, scan, own = () => ({}), traits = [], paint, fit = () => false, words, draw }) {
     const picture = paintedOn(plot.canvas, paint),
       all = [...spec.hyper, "steps", ...RANGES, ...traits];
     let machine = "",
@@ -85,7 +87,11 @@ export function mapStage(
           wrong()
             ? [0, 0]
             : plot.size().map((length) => Math.round(length * Math.min(SHARPEST, devicePixelRatio || 1))),
-        show: picture.rows,
+        show(part) {
+          if (part.coarse) fit(part.floats);
+          picture.rows(part);
+        },
+        progress: working.show,
         done: describe,
         tell(said, why) {
           machine = said;
@@ -94,6 +100,7 @@ export function mapStage(
         },
       },
     );
+    working.stop = painting.stop;
     plot.box.state = Object.defineProperty(painting.state, "picture", { get: picture.now });
 
     function say() {
@@ -102,6 +109,7 @@ export function mapStage(
     }
 
     function describe() {
+      if (picture.now() && fit(picture.now().floats)) picture.repaint();
       if (picture.now()) plot.node.setAttribute("aria-label", words(picture.now()));
     }
 
@@ -122,7 +130,7 @@ export function mapStage(
       ask();
     };
     all.forEach((name) => model.on(`change:${name}`, change));
-    const end = onResize(main, (width) => {
+    const end = onResize(plot.box, (width) => {
       plot.resize(width);
       redraw();
       computedFor = "";
@@ -157,4 +165,19 @@ export function mapStage(
     over: () => axes.map((axis, k) => `${axis.label} from ${bounds()[k].map(showChosen).join(" to ")}`).join(" and "),
     where: () => axes.map((axis) => `${axis.symbol} ${showChosen(value(axis.name))}`).join(", "),
   };
+}
+
+/** The progress of a picture that takes long, and the button that ends it; hidden, but in its place, when there is none. */
+function workPart(parent) {
+  const box = make(parent, "span", "cf-map-work cf-hidden");
+  const bar = make(box, "progress", "", { max: 1, value: 0, "aria-label": "Share of the map that is computed" });
+  const part = {
+    stop: () => {},
+    show(share) {
+      box.classList.toggle("cf-hidden", share === null);
+      if (share !== null) bar.value = share;
+    },
+  };
+  button(box, "Stop", "Leave the map as it is now", () => part.stop());
+  return part;
 }

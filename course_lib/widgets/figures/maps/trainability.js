@@ -39,7 +39,7 @@ export async function render({ model, el }) {
   root.classList.add("cf-trained");
   fatesLegend(bar);
   const result = headline(side, "", { label: "", number: "", note: "" });
-  const lossBox = make(side, "div");
+  const lossBox = make(side, "div", "cf-far");
   const losses = lossPlot(lossBox, "loss, step by step");
   stage.controls(side, "cf-trained-controls");
 
@@ -70,7 +70,7 @@ export async function render({ model, el }) {
     scan,
     words,
     draw,
-    paint: (floats, pixels) => paint(model.get("steps"), floats, pixels),
+    paint: (...row) => paint(model.get("steps"), ...row),
   });
   const end = onResize(lossBox, losses.resize);
   return () => {

@@ -111,8 +111,12 @@ def test_the_colors_are_those_of_the_legend(show_map):
         kinds = [(fig.steps < got.steps) & ~got.lost, got.lost] if shown == "steps" else [got.lost]
         for chip, kind in zip(chips, kinds, strict=True):
             assert kind.any()
-            assert (painted[kind][:, :3] == torch.tensor(chip)).all()
-            assert not (painted[~kind][:, :3] == torch.tensor(chip)).all(-1).any()
+            its_color = (painted[..., :3] == torch.tensor(chip)).all(-1)
+            hatched = (
+                8 / 9 if kind is kinds[-1] else 1.0
+            )  # every ninth pixel of a row belongs to a line of the hatching
+            assert its_color[kind].double().mean() == pytest.approx(hatched, abs=0.01)
+            assert not its_color[~kind].any()
         assert (painted[..., 3] == 255).all()
 
 
@@ -324,7 +328,7 @@ def test_it_says_what_it_shows(show_map):
     arrived = (drawn(figure).steps <= fig.steps).double().mean()
     assert f"In 60 steps {arrived * 100:.0f} % come to stay within 0.001 of the minimum" in words
     number, label = (figure.host.locator(f".cf-result .cf-{part}").inner_text() for part in ("number", "label"))
-    assert (number, label) == ("not in time", "at w₀ 0, w₁ −0.5")
+    assert (number, label) == ("not settled", "at w₀ 0, w₁ −0.5")
     figure.page.evaluate("models[0].set('lr', 1)")
     assert figure.settle().host.locator(".cf-result .cf-number").inner_text() == "diverged"
     assert figure.host.locator(".cf-gone").text_content().startswith("diverged at step")
@@ -374,8 +378,10 @@ def test_nothing_jumps_and_a_phone_is_wide_enough(show_map, width, name):
 
 def test_it_follows_the_theme(show_map):
     figure = show_map(Map(momentum, himmelblau, x="w0", y="lr", steps=40))
-    corner = "(c) => Array.from(c.getContext('2d').getImageData(5, 5, 1, 1).data)"  # at lr = 1 every run diverges
-    light = figure.host.locator("canvas").evaluate(corner)
+    corner = "(c) => Array.from(c.getContext('2d').getImageData(0, 5, 9, 1).data)"  # at lr = 1 every run diverges
+    pixels = lambda data: [tuple(data[k : k + 4]) for k in range(0, len(data), 4)]
+    between = lambda data: [*max(pixels(data), key=pixels(data).count)]  # the lines of the hatching
+    light = between(figure.host.locator("canvas").evaluate(corner))
     figure.page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    dark = figure.settle().host.locator("canvas").evaluate(corner)
+    dark = between(figure.settle().host.locator("canvas").evaluate(corner))
     assert (light, dark) == ([232, 182, 166, 255], [110, 59, 47, 255])
