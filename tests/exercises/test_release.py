@@ -72,7 +72,7 @@ def test_a_handed_out_notebook_can_be_solved_and_graded(released, tmp_path):
     path.write_text(json.dumps(reader.solve(notebook, reader.solutions(SOURCES["amdahl"]))), "utf8")
     with Server(Limits()) as server:
         (row,) = judge(server, "student", [path], [task for task in tasks() if task.name == "amdahl"])
-    assert row.verdict == "passed" and row.notes == ""
+    assert (row.verdict, row.notes) == ("passed", ""), row.message
 
 
 def test_nothing_is_written_over(tmp_path, capsys):

@@ -164,7 +164,7 @@ def _described(fn) -> dict:
     if kind == "function":
         try:
             found = inspect.signature(fn).parameters.values()
-            parameters = [[p.name, int(p.kind), p.default is not p.empty] for p in found]
+            parameters = [[p.name, int(p.kind), p.default is not p.empty, _plain(p.default)] for p in found]
         except (ValueError, TypeError):  # a builtin without a signature: calling it will tell
             pass
     return {
@@ -172,6 +172,12 @@ def _described(fn) -> dict:
         "type": getattr(fn if kind == "class" else type(fn), "__name__", ""),
         "parameters": parameters,
     }
+
+
+def _plain(default):
+    """A default that is a number, a word or nothing; the text of another one."""
+    plain = default is None or type(default) in (bool, int, float, str)
+    return default if plain else repr(default)[:80]
 
 
 def _tensors_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -46,10 +46,10 @@ class Remote:
     def __signature__(self) -> inspect.Signature:
         if self.parameters is None:
             raise ValueError(f"{self.__name__} has no signature")
-        kinds = [inspect._ParameterKind(kind) for _, kind, _ in self.parameters]
+        kinds = [inspect._ParameterKind(kind) for _, kind, *_ in self.parameters]
         empty = inspect.Parameter.empty
         return inspect.Signature(
-            [inspect.Parameter(p[0], kind, default=0 if p[2] else empty) for p, kind in zip(self.parameters, kinds)]
+            [inspect.Parameter(p[0], kind, default=p[3] if p[2] else empty) for p, kind in zip(self.parameters, kinds)]
         )
 
     def load(self) -> Callable:
@@ -58,7 +58,7 @@ class Remote:
         self.parameters = reply["parameters"]
         try:
             _ = self.parameters is None or self.__signature__
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, IndexError):
             raise self._stop("forged", "sends the grader messages of its own making") from None
         return _stand_in(reply, self.__name__) or self
 
