@@ -14,7 +14,9 @@ from figure_reading import show as shown
 from visit import Visit
 
 from course_lib.experiments import sweep
+from course_lib.experiments.arrivals import ends
 from course_lib.formulas import RULES
+from course_lib.formulas.ends import DIVERGED
 from course_lib.formulas.surfaces import SURFACES
 from course_lib.widgets import RateMap
 from course_lib.widgets.kit.controls import label
@@ -138,7 +140,8 @@ def assert_map(figure: Shown, payload: dict):
     ]
     lost = any(not (abs(a) <= spec["bound"] and abs(b) <= spec["bound"]) for a, b in path.tolist())
     late = max((k + 1 for k, z in enumerate(above) if not z <= goal), default=0)
-    words = "diverged" if lost else f"{late} steps" if late <= steps else "not in time"
+    lost = lost or ends(torch.tensor(above), goal)[0] == DIVERGED
+    words = "diverged" if lost else f"{late} steps" if late <= steps else "not settled"
     assert figure.host.locator(".cf-result .cf-number").inner_text() == words
 
 
