@@ -107,7 +107,7 @@ def test_one_notebook_is_checked(tmp_path, capsys):
         tmp_path / "mine.ipynb", answered("race", my_clip="def my_clip(gradients, limit):\n    return gradients")
     )
     assert main(["check", str(path)]) == 1
-    assert capsys.readouterr().out.startswith("✗ clip_by_global_norm, case 1 of 11")
+    assert capsys.readouterr().out.startswith("✗ clip_by_global_norm, case 1 of ")
 
 
 def test_the_graders_own_failure_is_told_and_costs_nobody_else(tmp_path, monkeypatch):

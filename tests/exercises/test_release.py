@@ -102,3 +102,9 @@ def test_each_command_of_the_guide_exists(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0 and command in capsys.readouterr().out
+
+
+def test_the_guides_passing_line():
+    (task,) = (task for task in tasks() if task.name == "clipping")
+    cases = len(task.check.cases)
+    assert f"✓ {task.check.name}: {cases} of {cases} cases agree with {task.check.source}." in GUIDE_TEXT
