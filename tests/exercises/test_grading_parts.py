@@ -212,7 +212,7 @@ def test_a_process_that_is_no_fork(tmp_path):
 
 def test_an_answer_that_ends_its_process_costs_the_next_one_nothing(tmp_path):
     known = [task for task in tasks() if task.name in ("amdahl", "clipping")]
-    ends = "def my_speed_up(times, *, serial=0.0, latency=0.0):\n    import os\n    os._exit(3)"
+    ends = "def my_speed_up(times, *, serial=0.1, latency=0.0):\n    import os\n    os._exit(3)"
     files = [write(tmp_path / "amdahl.ipynb", answered("amdahl", my_speed_up=ends))]
     files.append(write(tmp_path / "race.ipynb", solved("race")))
     with Server(Limits()) as server:
