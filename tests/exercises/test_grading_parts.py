@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cloudpickle
 import pytest
 import torch
 from class_of_students import answered, code, solved, write
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from course_lib.exercises.grading import codec, confinement, submission
 from course_lib.exercises.grading.catalog import Task, tasks
 from course_lib.exercises.grading.judge import judge
+from course_lib.exercises.grading.packing import pack_call
 from course_lib.exercises.grading.processes import Limits, Server
 
 # Messages
@@ -224,3 +226,10 @@ def test_a_notebook_of_code_alone_is_found_by_its_function(tmp_path):
     known = [task for task in tasks() if task.name == "clipping"]
     read = submission.read(write(tmp_path / "anything.ipynb", code("def my_clip(gradients, limit): return gradients")))
     assert [*submission.handed_in([read], known)] == known
+
+
+def test_grading_leaves_the_way_in_which_others_pack_as_it_was():
+    """What goes by value to a student's process goes by name to a rank."""
+    before = set(cloudpickle.list_registry_pickle_by_value())
+    pack_call([torch.ones(2), Task], {})
+    assert set(cloudpickle.list_registry_pickle_by_value()) == before and "course_lib" not in before

@@ -1,17 +1,29 @@
 """The arguments of a call on their way to a student's process: tensors beside a pickle, and what cannot be copied is called back."""
 
+import contextlib
 import io
 import sys
+import threading
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import cloudpickle
 import torch
 
 from course_lib.exercises.grading.codec import Packer
 
-# The student's process has no course_lib: a slope or a model goes with its class.
-cloudpickle.register_pickle_by_value(sys.modules["course_lib"])
+ONE_AT_A_TIME = threading.Lock()  # what cloudpickle packs by value is one list for the whole process
+
+
+@contextlib.contextmanager
+def _by_value() -> Iterator[None]:
+    """The student's process has no course_lib: a slope or a model goes with its class. Elsewhere it goes by its name."""
+    with ONE_AT_A_TIME:
+        cloudpickle.register_pickle_by_value(sys.modules["course_lib"])
+        try:
+            yield
+        finally:
+            cloudpickle.unregister_pickle_by_value(sys.modules["course_lib"])
 
 
 class _Unsendable(Exception):
@@ -40,7 +52,8 @@ def pack_call(args: Sequence, named: Mapping) -> tuple[list[torch.Tensor], list[
     """The tensors in the arguments, the functions that stay here, and the message with its bytes."""
     functions = [x for x in [*args, *named.values()] if _stays(x)]
     tensors, stream = [], io.BytesIO()
-    _Pickler(stream, tensors, functions).dump((list(args), dict(named)))
+    with _by_value():
+        _Pickler(stream, tensors, functions).dump((list(args), dict(named)))
     packer = Packer()
     specs = [
         packer.tensor(x) | {"grad": x.requires_grad, "parameter": isinstance(x, torch.nn.Parameter)} for x in tensors
@@ -53,7 +66,8 @@ def _stays(value) -> bool:
     if not callable(value) or isinstance(value, torch.nn.Module):
         return False
     try:
-        _Pickler(io.BytesIO(), [], []).dump(value)
+        with _by_value():
+            _Pickler(io.BytesIO(), [], []).dump(value)
     except Exception:  # each kind of object refuses with an exception of its choice
         return True
     return False
