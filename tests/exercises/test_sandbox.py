@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -141,6 +142,23 @@ def test_a_case_that_starts_something_has_more_time():
 
     assert "slow did not end within 0.5 seconds" in rejected(slow, patient(0.0))
     assert patient(5.0).judge(slow).passed
+
+
+def test_trying_the_mistakes_takes_none_of_the_readers_time():
+    check = exercise(seconds=0.4)
+    usual = check.mistakes[0].variants[0]
+
+    def slow(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
+        time.sleep(0.02)
+        return usual(w, g, t, s, lr=lr, keep=keep)
+
+    check.mistakes = [replace(check.mistakes[0], variants=[slow])]
+    assert check.judge(usual).mistake == "keeps_nothing"
+
+
+def test_a_right_answer_tries_no_mistake():
+    check = exercise()
+    assert check.judge(total).passed and "_known" not in vars(check)
 
 
 def test_the_stop_button_stops_the_readers_code():
