@@ -19,7 +19,7 @@ from course_lib.exercises.trial import attempt
 
 def nothing_is_left(before):
     """Whether the number of threads falls back to `before`, soon."""
-    end = time.monotonic() + 2
+    end = time.monotonic() + 10
     while threading.active_count() > before and time.monotonic() < end:
         time.sleep(0.01)
     return threading.active_count() <= before
@@ -106,13 +106,13 @@ def test_a_loop_that_swallows_exceptions_is_stopped():
 
 def test_what_cannot_be_interrupted_still_gets_its_sentence():
     def asleep(w, g, t, s=0.0, *, lr=0.1, keep=0.5):
-        time.sleep(1.2)
+        time.sleep(2.5)
         return total(w, g, t, s, lr=lr, keep=keep)
 
     before, start = threading.active_count(), time.monotonic()
     message = rejected(asleep, exercise(seconds=0.1))
-    assert time.monotonic() - start < 1.1
-    assert "asleep did not end within 0.1 seconds: it was at line" in message and "`time.sleep(1.2)`" in message
+    assert time.monotonic() - start < 2.4
+    assert "asleep did not end within 0.1 seconds: it was at line" in message and "`time.sleep(2.5)`" in message
     assert nothing_is_left(before)  # when it wakes up, it finds the exception waiting
 
 
