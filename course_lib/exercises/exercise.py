@@ -162,12 +162,13 @@ class Exercise:
         print(textwrap.fill(sentence, WIDTH, break_on_hyphens=False), *printed, sep="\n")
         return verdict
 
-    def judge(self, fn: Callable) -> Verdict:
-        """The verdict on a function, without printing it."""
+    def judge(self, fn: Callable, *, seconds: float | None = None) -> Verdict:
+        """The verdict on a function, without printing it; within `seconds`, if the exercise's own limit is not meant."""
         if reason := self.form.mismatch(fn):
             return Verdict(False, f"✗ {self.name}: {reason}")
         recognition = Recognition(lambda: self._known, self._expected)
-        trial = attempt(fn, self.cases, self._expected, self.seconds, recognition.goes_on)
+        limit = self.seconds if seconds is None else seconds
+        trial = attempt(fn, self.cases, self._expected, limit, recognition.goes_on)
         for number in range(len(self.cases)):
             for t, (yours, right) in enumerate(zip(trial.steps[number], self._expected.steps[number]), 1):
                 if not (yours.values and same(yours, right)):

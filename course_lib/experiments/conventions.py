@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from course_lib import formulas
-from course_lib.formulas.signature import signature, step
+from course_lib.experiments.optimizer import Optimizer
 
 
 @dataclass(frozen=True)
@@ -94,28 +94,31 @@ def recorded_gradients(seed: int = 0, steps: int = 40) -> tuple[torch.Tensor, li
     return draw(), [draw() * (1.0, 0.1, 3.0, 0.5, 2.0)[t % 5] for t in range(steps)]
 
 
-def path_of_rule(rule: Callable, settings: dict, start: torch.Tensor, gradients: list[torch.Tensor]) -> torch.Tensor:
-    """Where the rule goes on these gradients, (steps, n)."""
-    w, state, path = start, tuple(signature(rule).initial(start, signature(rule).hyper | settings).values()), []
-    for t, g in enumerate(gradients, 1):
-        w, state = step(rule, w, g, t, state, settings)
-        path.append(w)
-    return torch.stack(path)
-
-
-def path_of_torch(call: str, settings: dict, start: torch.Tensor, gradients: list[torch.Tensor]) -> torch.Tensor:
-    """Where the optimizer goes that this call makes, (steps, n): what is printed is what runs."""
-    w, path = start.clone().requires_grad_(), []
-    optimizer = eval(call, {"torch": torch, "w": [w], **settings})
+def trajectory(
+    optimizer: Callable[[list], torch.optim.Optimizer], start: torch.Tensor, gradients: list[torch.Tensor]
+) -> torch.Tensor:
+    """Where the optimizer that `optimizer([w])` makes goes on these gradients, (steps, n)."""
+    w, places = start.clone().requires_grad_(), []
+    made = optimizer([w])
     for g in gradients:
         w.grad = g.clone()
-        optimizer.step()
-        path.append(w.detach().clone())
-    return torch.stack(path)
+        made.step()
+        places.append(w.detach().clone())
+    return torch.stack(places)
+
+
+def of_rule(rule: Callable, settings: dict) -> Callable[[list], Optimizer]:
+    """The course's optimizer for these parameters."""
+    return lambda w: Optimizer(w, rule, **settings)
+
+
+def of_torch(call: str, settings: dict) -> Callable[[list], torch.optim.Optimizer]:
+    """The optimizer that a printed call makes: what is printed is what runs."""
+    return lambda w: eval(call, {"torch": torch, "w": w, **settings})
 
 
 def largest_difference(conversion: Conversion, seed: int = 0) -> float:
     """How far the rule and PyTorch's optimizer come apart in 40 steps: rounding, if the call is right."""
-    problem = recorded_gradients(seed)
-    ours = path_of_rule(conversion.rule, conversion.settings, *problem)
-    return (ours - path_of_torch(conversion.torch, conversion.settings, *problem)).abs().max().item()
+    problem, settings = recorded_gradients(seed), conversion.settings
+    ours = trajectory(of_rule(conversion.rule, settings), *problem)
+    return (ours - trajectory(of_torch(conversion.torch, settings), *problem)).abs().max().item()

@@ -13,11 +13,12 @@ import torch
 from course_lib.experiments.conventions import (
     CONVERSIONS,
     largest_difference,
-    path_of_rule,
-    path_of_torch,
+    of_rule,
+    of_torch,
     recorded_gradients,
+    trajectory,
 )
-from course_lib.formulas import adadelta, adam, adamw, momentum, rmsprop
+from course_lib.formulas import adadelta, adagrad, adagrad_torch, adam, adamw, momentum, rmsprop
 from course_lib.formulas.signature import signature
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # else it wants TensorFlow
@@ -32,7 +33,7 @@ def of(library):
 
 
 def agrees(path, conversion, problem):
-    ours = path_of_rule(conversion.rule, conversion.settings, *problem)
+    ours = trajectory(of_rule(conversion.rule, conversion.settings), *problem)
     torch.testing.assert_close(path, ours, rtol=1e-11, atol=1e-11)
 
 
@@ -97,12 +98,35 @@ def test_kerass_epsilon_grows_by_the_correction():
 
     problem = recorded_gradients()
     path = keras_path("keras.optimizers.Adam(lr, beta1, beta2, eps)", settings, *problem)
-    torch.testing.assert_close(path, path_of_rule(before_the_correction, settings, *problem), rtol=1e-11, atol=1e-11)
-    assert (path - path_of_rule(adam, settings, *problem)).abs().max() > 1e-3
+    torch.testing.assert_close(path, trajectory(of_rule(before_the_correction, settings), *problem), rtol=1e-11, atol=1e-11)
+    assert (path - trajectory(of_rule(adam, settings), *problem)).abs().max() > 1e-3
 
 
 def test_at_the_first_step_it_is_32_times_as_large():
     assert round(1 / math.sqrt(1 - 0.999)) == 32 and "about 32 times as large" in TEXT
+
+
+def test_with_the_defaults_it_matters_for_tiny_gradients_only():
+    shorter = lambda g: 1 - g / (g + 1e-7 / (1 - 0.999) ** 0.5)  # of Keras's first step
+    assert shorter(1e-5) > 0.2 and shorter(1e-4) < 0.04
+    assert "it matters for gradients below $10^{-5}$ or so only" in TEXT
+
+
+def test_the_root_of_epsilon_beside_the_root_of_adagrad():
+    """With G from one gradient: the steps agree where it is small or large, and differ by √2 where it is the root of ε."""
+    eps, one = 0.01, torch.ones((), dtype=torch.float64)
+    for g, share in ((1e-6, 1.0), (eps**0.5, 2**-0.5), (1e4, 1.0)):
+        slide, torchs = (rule(0 * one, g * one, 1, 0 * one, lr=1.0, eps=e)[0] for rule, e in ((adagrad, eps), (adagrad_torch, eps**0.5)))
+        assert math.isclose(torchs / slide, share, rel_tol=1e-4)
+    assert "at worst 29% shorter" in TEXT
+
+
+def test_kerass_l2_and_batch_normalization():
+    keras = pytest.importorskip("keras", reason="Keras is not installed: pip install -r benchmarks/requirements.txt")
+    assert math.isclose(float(keras.regularizers.L2(0.1)(keras.ops.convert_to_tensor([2.0]))), 0.1 * 4, rel_tol=1e-6)
+    norm = keras.layers.BatchNormalization(momentum=0.9)
+    norm(keras.ops.convert_to_tensor([[1.0], [3.0]]), training=True)
+    assert math.isclose(float(keras.ops.convert_to_numpy(norm.moving_mean)[0]), 0.2, rel_tol=1e-5)  # as PyTorch's, with 0.1
 
 
 def test_steps_in_the_memory_keep_the_old_rate():
@@ -132,8 +156,8 @@ def test_steps_in_the_memory_keep_the_old_rate():
 
 def test_dampening_is_not_the_lectures_factor():
     problem = recorded_gradients()
-    damped = path_of_torch("torch.optim.SGD(w, lr=lr, momentum=momentum, dampening=momentum)", {"lr": 0.1, "momentum": 0.9}, *problem)
-    ours = path_of_rule(momentum, {"lr": 0.1, "momentum": 0.9}, *problem)
+    damped = trajectory(of_torch("torch.optim.SGD(w, lr=lr, momentum=momentum, dampening=momentum)", {"lr": 0.1, "momentum": 0.9}), *problem)
+    ours = trajectory(of_rule(momentum, {"lr": 0.1, "momentum": 0.9}), *problem)
     torch.testing.assert_close(damped[0] - problem[0], 10 * (ours[0] - problem[0]))
 
 

@@ -25,16 +25,10 @@ INTERRUPTED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExcepti
 def verdicts(solution):
     """Each mutant of a solution with the verdict on it; those that are right have the time of an answer, on any machine."""
     check, right = solution.quick, solution.proof["EQUIVALENT"]
-    return [(mutant, judged(check, mutant.fn, hasty=mutant.text not in right)) for mutant in solution.mutants()]
-
-
-def judged(check, fn, *, hasty):
-    usual = check.seconds
-    check.seconds = HALF_A_SECOND if hasty else usual
-    try:
-        return check.judge(fn)
-    finally:
-        check.seconds = usual
+    return [
+        (mutant, check.judge(mutant.fn, seconds=None if mutant.text in right else HALF_A_SECOND))
+        for mutant in solution.mutants()
+    ]
 
 
 @INTERRUPTED

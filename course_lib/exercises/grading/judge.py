@@ -1,6 +1,7 @@
 """One student's answers, judged: the code runs in the student's process, the comparison happens here."""
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,8 +66,8 @@ class Student:
             self.missing = first[0]["missing"]
         return self.process
 
-    def end(self) -> None:
-        """End the process."""
+    def close(self) -> None:
+        """End the process; the next answer gets a new one."""
         if self.process:
             self.process.end()
         self.process = None
@@ -80,7 +81,7 @@ def judge(server: Server, name: str, files: list[Path], tasks: list[Task]) -> It
             yield Row(name, _of_file(path, tasks), fault.kind, "", 0.0, f"✗ {fault.text}")
     notebooks = [notebook for _, notebook in read if not isinstance(notebook, Fault)]
     student, lost = Student(server), 0.0
-    with contextlib.closing(_Ending(student)):
+    with contextlib.closing(student):
         for task, holding in submission.handed_in(notebooks, tasks).items():
             answer = submission.answer(task, holding)
             if isinstance(answer, Answer) and lost > MOST:
@@ -88,14 +89,6 @@ def judge(server: Server, name: str, files: list[Path], tasks: list[Task]) -> It
             row = _judged(student, name, task, answer)
             lost += row.seconds if row.verdict in ("endless", "memory", "crashed") else 0.0
             yield row
-
-
-@dataclass
-class _Ending:
-    student: Student
-
-    def close(self) -> None:
-        self.student.end()
 
 
 def _of_file(path: Path, tasks: list[Task]) -> str:
@@ -113,9 +106,9 @@ def _judged(student: Student, name: str, task: Task, answer: Answer | Fault) -> 
         with contextlib.suppress(Problem):
             if replaced := remote.replaced():
                 notes.append(f"The code replaces {', '.join(replaced)} in its process, which changes nothing here.")
-                student.end()
+                student.close()
     if remote.fate:
-        student.end()
+        student.close()
     if kind not in ("passed", "not attempted") and f"✓ {task.check.name}:" in answer.outputs:
         notes.append("The notebook's stored output says that the check passes. Stored outputs do not count.")
     seconds = round(time.monotonic() - start, 2)
@@ -132,8 +125,7 @@ def _verdict(task: Task, remote: Remote) -> Verdict:
         return Verdict(False, f"✗ {task.name}: {problem}")
     if not isinstance(task.check, Exercise):
         return task.check.judge(fn)
-    with _without_limit(task.check):
-        return task.check.judge(fn)
+    return task.check.judge(fn, seconds=math.inf)  # a limit there would count what the grader itself takes, too
 
 
 def _constant(fn):
@@ -147,16 +139,6 @@ def _constant(fn):
 
     returns.__name__ = fn.__name__
     return returns
-
-
-@contextlib.contextmanager
-def _without_limit(check: Exercise) -> Iterator[None]:
-    """The check's own limit counts what the grader itself takes, too."""
-    usual, check.seconds = check.seconds, float("inf")
-    try:
-        yield
-    finally:
-        check.seconds = usual
 
 
 def _kind(verdict: Verdict) -> str:

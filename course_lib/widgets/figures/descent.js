@@ -6,7 +6,7 @@ import { DIVERGED, endOf, endWords, writeEnd } from "../kit/ends.js";
 import { make, power, show, write } from "../kit/kit.js";
 import { live } from "../kit/live.js";
 import { lossPlot } from "../kit/loss_plot.js";
-import { numbersOf, readout } from "../kit/readout.js";
+import { numbersOf, readout, stepLength } from "../kit/readout.js";
 import { column, cut, lossesAbove, minimaOf, pointsOf } from "../kit/rows.js";
 import { statePlot } from "./descent_states.js";
 
@@ -104,7 +104,7 @@ function stepReadout(parent, spec, code) {
       const at = (k) => (walks[key] ? pointOf(walks[key], k, code[key].columns.length) : run.points[k]);
       const [w, before] = [at(step), step ? at(step - 1) : null];
       const loss = show(run.above[step] + floor);
-      const length = before ? show(Math.hypot(w[0] - before[0], w[1] - before[1])) : "–";
+      const length = stepLength(w, before);
       const slope = numbersOf(code.slope(...w, ...shape));
       words.push(`${label}: w ${numbersOf(w)}, loss ${loss}, gradient ${slope}, step length ${length}`);
       const remembered = states.map((symbol) => {

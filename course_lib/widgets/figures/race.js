@@ -6,7 +6,7 @@ import { make, show, showChosen, write } from "../kit/kit.js";
 import { inflate } from "../kit/inflate.js";
 import { live } from "../kit/live.js";
 import { lossPlot } from "../kit/loss_plot.js";
-import { numbersOf, readout } from "../kit/readout.js";
+import { numbersOf, readout, stepLength } from "../kit/readout.js";
 import { cut, lossesAbove, pointsOf } from "../kit/rows.js";
 import { raceMap } from "./race_map.js";
 import { best, compare, inSlices, outcome } from "./race_runs.js";
@@ -181,7 +181,7 @@ function atStep(read, { label, lr, rows, above, diverged, ended }, code, { key, 
   const step = Math.min(wanted, diverged < 0 ? above.length - 1 : diverged);
   const w = (k) => [rows[k * width + 1], rows[k * width + 2]];
   const slope = numbersOf(code[`${key}_slope`](...w(step), ...Object.values(hyper)));
-  const length = step ? show(Math.hypot(...w(step).map((x, k) => x - w(step - 1)[k]))) : "–";
+  const length = stepLength(w(step), step ? w(step - 1) : null);
   const cells = [`${label}${at(lr)}`, numbersOf(w(step)), show(rows[step * width]), slope, length];
   read(`At step ${wanted}`, [[...cells, (cell) => writeEnd(cell, ended, diverged)]]);
   return `${cells[0]}: w ${cells[1]}, loss ${cells[2]}, gradient ${slope}, step length ${length}.`;

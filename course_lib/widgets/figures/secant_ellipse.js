@@ -5,7 +5,7 @@ import { choice, headline, scrubber } from "../kit/controls.js";
 import { make, set, show, write } from "../kit/kit.js";
 import { linePlot, through } from "../kit/line_plot.js";
 import { live } from "../kit/live.js";
-import { numbersOf, readout } from "../kit/readout.js";
+import { numbersOf, readout, stepLength } from "../kit/readout.js";
 import { minimaOf } from "../kit/rows.js";
 
 const PHASES = Array.from({ length: 97 }, (_, k) => (k * Math.PI) / 48);
@@ -72,8 +72,7 @@ export const render = live({
       values.draw(both, step);
       errors.draw([trail.map((at) => at.error)], step);
       search.mark(state.search);
-      const before = trail[step - 1]?.w;
-      const length = before ? show(Math.hypot(here.w[0] - before[0], here.w[1] - before[1])) : "–";
+      const length = stepLength(here.w, trail[step - 1]?.w);
       const eigenvalues = [here.own, here.wanted].map((pair) => pair.map(show).join(" and "));
       const cells = [numbersOf(here.w), show(here.loss), numbersOf(slope), length, ...eigenvalues];
       read(`At step ${step}`, [cells]);

@@ -4,6 +4,9 @@ import { make, show, write } from "./kit.js";
 /** Some numbers as a reader reads them off: one, or a point. */
 export const numbersOf = (values) => (values.length > 1 ? `(${values.map(show).join(", ")})` : values.map(show).join());
 
+/** The length of the step that led from `before` to `w`, as a text; a dash where no step did. */
+export const stepLength = (w, before) => (before ? show(Math.hypot(w[0] - before[0], w[1] - before[1])) : "–");
+
 /**
  * A table in `parent`; `runs`: [{ label, color }], `names` are the quantities. Returns `draw(caption, columns)` with an
  * array of cells for each run, or null for a run that is not there; a cell is a text or a function that fills it.
